@@ -1,0 +1,74 @@
+"""What is committed: one version, no machine's paths, nothing large, notebooks without outputs."""
+
+import json
+import re
+import subprocess
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import yaml
+
+import rpgan
+
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+MACHINE_PATH = re.compile(rb"(?<![\w.])/(?:(?:work|root)/|(?:home|Users)/\w)")
+MEGABYTE = 2**20
+
+
+def committed() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True).stdout
+    paths = [ROOT / name for name in listed.decode().split("\0") if name]
+    return [p for p in paths if p.is_file()]
+
+
+def test_one_version_everywhere() -> None:
+    changelog = re.search(r"^## \[(\d[^]]*)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    versions = {
+        "pyproject.toml": tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"],
+        "CITATION.cff": yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"],
+        "CHANGELOG.md": changelog and changelog[1],
+        "package": rpgan.__version__,
+        "installed": metadata.version("rpgan"),
+    }
+    assert len(set(versions.values())) == 1, versions
+
+
+def test_citation_names_the_paper() -> None:
+    paper = yaml.safe_load((ROOT / "CITATION.cff").read_text())["preferred-citation"]
+    assert paper["doi"].endswith("1912.10920")
+    assert [author["family-names"] for author in paper["authors"]] == ["Voynov", "Babenko"]
+
+
+def test_a_machine_path_is_recognised() -> None:
+    home = b"/".join([b"", b"home", b"me"])  # in pieces, or this file would be found itself
+    assert MACHINE_PATH.search(b'"' + home + b'/x"')
+    assert not MACHINE_PATH.search(b"data" + home)
+
+
+def test_no_committed_file_names_a_machine_path() -> None:
+    assert not [p for p in committed() if MACHINE_PATH.search(p.read_bytes())]
+
+
+def test_the_repository_stays_small() -> None:
+    sizes = {p: p.stat().st_size for p in committed()}
+    assert not [p for p, size in sizes.items() if size > 20 * MEGABYTE]
+    assert sum(size for p, size in sizes.items() if ROOT / "data" in p.parents) < 100 * MEGABYTE
+
+
+def code_cells(notebook: Path) -> list[dict]:
+    return [cell for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == "code"]
+
+
+def test_notebooks_carry_no_outputs() -> None:
+    ran = [n for n in NOTEBOOKS if any(c["outputs"] or c["execution_count"] for c in code_cells(n))]
+    assert not ran
+
+
+def test_every_notebook_has_one_parameters_cell_with_a_profile() -> None:
+    assert NOTEBOOKS
+    for notebook in NOTEBOOKS:
+        tagged = [c for c in code_cells(notebook) if "parameters" in c["metadata"].get("tags", [])]
+        assert len(tagged) == 1, notebook.name
+        assert 'profile: str = "book"' in "".join(tagged[0]["source"]), notebook.name
