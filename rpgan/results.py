@@ -1,0 +1,151 @@
+"""Results of notebooks on disk: `_build/results/PROFILE/NOTEBOOK.json`."""
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from platform import python_version
+from typing import Any
+
+from rpgan.errors import UserError
+
+PROFILES = ("smoke", "book", "paper")
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One quantity that a notebook found."""
+
+    value: Any  # number, truth value, text, or a list of them
+    n: int | None = None  # how many samples, paths or repetitions it rests on
+    unit: str = ""  # e.g. "images", "%", "s"
+    interval: tuple[float, float] | None = None  # what the notebook says it is, e.g. a bootstrap's 95 %
+    note: str = ""  # protocol, where the key cannot say it
+
+
+@dataclass(frozen=True)
+class Measured(Result):
+    """A result as read back, with the circumstances of its run."""
+
+    profile: str = "book"
+    seed: int = 0
+    device: str = "cpu"
+    changed: Mapping[str, Any] = field(default_factory=dict)  # parameters that differed from the profile's
+
+
+def build_root() -> Path:
+    """Returns where generated files go: `$RPGAN_BUILD`, else `_build` of the checkout (or here)."""
+    home = CHECKOUT if (CHECKOUT / "_toc.yml").exists() else Path.cwd()
+    return Path(os.environ.get("RPGAN_BUILD") or home / "_build").resolve()
+
+
+def results_path(profile: str, notebook: str) -> Path:
+    """Returns the file of a notebook's results."""
+    return build_root() / "results" / profile / f"{notebook}.json"
+
+
+def check_profile(profile: str) -> str:
+    """Returns the profile; raises UserError with the right names for any other."""
+    if profile not in PROFILES:
+        raise UserError(f"profile {profile!r}; expected one of {', '.join(PROFILES)}")
+    return profile
+
+
+def encode(results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Returns results as plain data; a bare number, truth value or list stands for `Result(value)`.
+
+    Raises UserError for a value that is not finite or that JSON cannot hold.
+    """
+    return {key: _entry(key, r if isinstance(r, Result) else Result(r)) for key, r in results.items()}
+
+
+def _entry(key: str, result: Result) -> dict[str, Any]:
+    optional = {
+        "n": result.n,
+        "unit": result.unit or None,
+        "interval": None if result.interval is None else [_plain(key, v) for v in result.interval],
+        "note": result.note or None,
+    }
+    return {"value": _plain(key, result.value)} | {k: v for k, v in optional.items() if v is not None}
+
+
+def _plain(key: str, value: Any) -> Any:
+    """Returns a value of Python's own types; arrays and tensors become nested lists."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [_plain(key, v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"result {key!r} is {value}; report only finite numbers, or leave the key out")
+    if not isinstance(value, bool | int | float | str):
+        expected = "a number, a truth value, a text or a list of them"
+        raise UserError(f"result {key!r} is a {type(value).__name__}; expected {expected}")
+    return value
+
+
+def save(path: Path, document: Mapping[str, Any]) -> None:
+    """Writes JSON aside and renames it, so that a reader never sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(".partial")
+    aside.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    aside.replace(path)
+
+
+def read_results(profile: str) -> dict[str, Measured]:
+    """Returns every result of a profile by `NOTEBOOK/key`; empty where nothing was run."""
+    files = sorted((build_root() / "results" / check_profile(profile)).glob("*.json"))
+    return {f"{path.stem}/{key}": m for path in files for key, m in _read(path).items()}
+
+
+def _read(path: Path) -> dict[str, Measured]:
+    document = json.loads(path.read_text(encoding="utf-8"))
+    run = {name: document[name] for name in ("profile", "seed", "device", "changed")}
+    return {key: _measured(entry, run) for key, entry in document["results"].items()}
+
+
+def _measured(entry: dict[str, Any], run: dict[str, Any]) -> Measured:
+    interval = entry.get("interval")
+    return Measured(
+        value=entry["value"],
+        n=entry.get("n"),
+        unit=entry.get("unit", ""),
+        interval=None if interval is None else (interval[0], interval[1]),
+        note=entry.get("note", ""),
+        **run,
+    )
+
+
+def show(value: Any) -> str:
+    """Returns a value as the book prints it: four significant digits, whole numbers in full."""
+    if isinstance(value, list | tuple):
+        return ", ".join(show(v) for v in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int) or (isinstance(value, float) and value.is_integer() and abs(value) < 1e15):
+        return f"{int(value):,}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def show_measured(measured: Measured) -> str:
+    """Returns a result with its unit, interval, sample size and any changed parameter."""
+    text = f"{show(measured.value)} {measured.unit}".strip()
+    if measured.interval is not None:
+        text += f" [{show(measured.interval[0])}, {show(measured.interval[1])}]"
+    notes = [f"n = {measured.n:,}"] if measured.n is not None else []
+    notes += [f"{name} = {value}" for name, value in measured.changed.items()]
+    return f"{text} ({'; '.join(notes)})" if notes else text
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Returns the versions of Python and of those packages that are installed."""
+    found = {"python": python_version()}
+    for name in packages:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:  # rpgan itself, run from a checkout without an install
+            found[name] = "not installed"
+    return found
