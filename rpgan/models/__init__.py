@@ -1,0 +1,1 @@
+"""Networks: buckets, generators, discriminators, classifiers."""

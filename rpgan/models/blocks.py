@@ -1,0 +1,90 @@
+"""Layers that generators and discriminators are made of."""
+
+import math
+from typing import TypeVar
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+
+L = TypeVar("L", nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+
+
+def activation(leak: float) -> nn.Module:
+    """ReLU with a negative slope: 0 is ReLU, 1 the identity of the linear generators (section 4.5)."""
+    if leak == 1:
+        return nn.Identity()
+    return nn.LeakyReLU(leak) if leak else nn.ReLU()
+
+
+def initialised(layer: L, gain: float = 1.0) -> L:
+    """Fills a layer's weight by Xavier-uniform and its bias with zeros, and returns it."""
+    nn.init.xavier_uniform_(layer.weight, gain)
+    assert layer.bias is not None, "every layer here has a bias"
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def conv3x3(channels: int, out_channels: int, gain: float = 1.0) -> nn.Module:
+    """A 3×3 convolution that keeps the resolution."""
+    return initialised(nn.Conv2d(channels, out_channels, 3, padding=1), gain)
+
+
+class UpBlock(nn.Module):
+    """Residual block of a generator, (n, c, h, w) → (n, c', 2h, 2w), without norms (specification, section 1)."""
+
+    def __init__(self, channels: int, out_channels: int, leak: float = 0.0) -> None:
+        super().__init__()
+        self.activation = activation(leak)
+        self.conv1 = conv3x3(channels, out_channels, math.sqrt(2))
+        self.conv2 = conv3x3(out_channels, out_channels, math.sqrt(2))
+        self.skip = conv3x3(channels, out_channels) if channels != out_channels else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        residual = self.conv1(upsampled(self.activation(x)))
+        return self.conv2(self.activation(residual)) + self.skip(upsampled(x))
+
+
+def upsampled(x: Tensor) -> Tensor:
+    """Doubles the resolution by repeating pixels."""
+    return F.interpolate(x, scale_factor=2, mode="nearest")
+
+
+class UpConv(nn.Module):
+    """Transposed 5×5 convolution of a DCGAN generator, (n, c, h, w) → (n, c', 2h, 2w)."""
+
+    def __init__(self, channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = initialised(nn.ConvTranspose2d(channels, out_channels, 5, stride=2, padding=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x)[..., :-1, :-1]  # stride 2 and padding 1 leave one row and column too many
+
+
+class DownBlock(nn.Module):
+    """Residual block of a discriminator after Miyato et al. (2018), halving the resolution where `down` is set."""
+
+    def __init__(self, channels: int, out_channels: int, down: bool, first: bool = False) -> None:
+        super().__init__()
+        self.first, self.down = first, down
+        self.conv1 = conv3x3(channels, out_channels, math.sqrt(2))
+        self.conv2 = conv3x3(out_channels, out_channels, math.sqrt(2))
+        learned = down or channels != out_channels
+        self.skip = initialised(nn.Conv2d(channels, out_channels, 1)) if learned else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        # The first block sees an image, whose negative half a ReLU would throw away.
+        residual = self.conv2(F.relu(self.conv1(x if self.first else F.relu(x))))
+        if not self.down:
+            return residual + self.skip(x)
+        # Pooling commutes with a 1×1 convolution; pooling first is four times cheaper.
+        return F.avg_pool2d(residual, 2) + self.skip(F.avg_pool2d(x, 2))
+
+
+def spectrally_normalised(module: nn.Module) -> nn.Module:
+    """Divides every weight inside by its largest singular value, estimated by one power iteration a forward."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            spectral_norm(layer)
+    return module

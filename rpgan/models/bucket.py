@@ -1,0 +1,80 @@
+"""A bucket of interchangeable instances, and the strategies that route a batch through it.
+
+A strategy maps (instances, inputs (n, …), index (n,)) to outputs (n, …), row k being instance index[k] of
+input k. All of them agree to rounding, in outputs and in gradients; they differ in speed only.
+"""
+
+from collections.abc import Callable, Iterable
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from rpgan.errors import UserError
+
+
+class Bucket(nn.Module):
+    """Interchangeable instances of one layer, B_l = {B_l1, …, B_lm} of section 3.2.
+
+    Instances are separate parameters, so that an instance that was not drawn has no gradient at all.
+    """
+
+    def __init__(self, instances: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.instances = nn.ModuleList(instances)
+
+    def __len__(self) -> int:
+        return len(self.instances)
+
+    def forward(
+        self, x: Float[Tensor, "n ..."], index: Int64[Tensor, " n"], strategy: str = "auto"
+    ) -> Float[Tensor, "n ..."]:
+        """Sends row k of x through instance index[k]; index stays on the CPU, so that no device waits for it."""
+        if len(self) == 1:
+            return self.instances[0](x)
+        if strategy == "auto":
+            strategy = self.fastest_on(x.device)
+        if strategy not in STRATEGIES:
+            raise UserError(f"strategy {strategy!r}; expected auto or one of {', '.join(STRATEGIES)}")
+        return STRATEGIES[strategy](self.instances, x, index)
+
+    def fastest_on(self, device: torch.device) -> str:
+        """Names the strategy that `auto` takes: few launches on a GPU, few bytes moved on a CPU."""
+        stateless = next(self.buffers(), None) is None
+        return "batched" if device.type == "cuda" and stateless else "by_instance"
+
+
+def per_sample(instances: nn.ModuleList, x: Tensor, index: Tensor) -> Tensor:
+    """One call a row, as the paper describes it (section 4, training details): the reference."""
+    return torch.cat([instances[i](x[k : k + 1]) for k, i in enumerate(index.tolist())])
+
+
+def by_instance(instances: nn.ModuleList, x: Tensor, index: Tensor) -> Tensor:
+    """Sorts the rows by instance, runs each drawn instance once on its share, and sorts back."""
+    order = index.argsort(stable=True)
+    drawn, shares = index[order].unique_consecutive(return_counts=True)
+    back = order.argsort().to(x.device)
+    pieces = x[order.to(x.device)].split(shares.tolist())
+    return torch.cat([instances[i](piece) for i, piece in zip(drawn.tolist(), pieces, strict=True)])[back]
+
+
+def batched(instances: nn.ModuleList, x: Tensor, index: Tensor) -> Tensor:
+    """Stacks the drawn weights and runs all rows in one grouped operation, a constant number of launches."""
+    prototype = instances[0]
+    if next(prototype.buffers(), None) is not None:
+        raise UserError("instances have buffers; strategy 'batched' needs stateless ones: take 'by_instance'")
+    drawn = [dict(instances[i].named_parameters()) for i in index.tolist()]
+    weights = {name: torch.stack([parameters[name] for parameters in drawn]) for name in drawn[0]}
+
+    def one(parameters: dict[str, Tensor], row: Tensor) -> Tensor:
+        return functional_call(prototype, parameters, (row[None],))[0]
+
+    return torch.vmap(one)(weights, x)
+
+
+STRATEGIES: dict[str, Callable[[nn.ModuleList, Tensor, Tensor], Tensor]] = {
+    "per_sample": per_sample,
+    "by_instance": by_instance,
+    "batched": batched,
+}

@@ -1,0 +1,85 @@
+"""Any sequential generator as a random path generator."""
+
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+
+import torch
+from torch import nn
+
+from rpgan.errors import UserError
+from rpgan.models.bucket import Bucket
+from rpgan.models.generator import RandomPathGenerator
+
+
+def randomize(
+    module: nn.Sequential,
+    split: Sequence[int],
+    n_in: int | Sequence[int],
+    *,
+    latent_shape: Sequence[int] | None = None,
+    latent: str = "learned",
+    others: str = "reinitialised",
+    seed: int = 0,
+) -> RandomPathGenerator:
+    """Groups the layers of a generator into buckets and replicates them (section 3.2).
+
+    `split` lists where buckets begin, from 0: `randomize(net, (0, 3, 6), 20)` makes three buckets, of layers 0–2,
+    3–5 and 6 on. The first instance of a bucket is a copy of the original, the others are `reinitialised` or
+    `perturbed` (weights plus a tenth of their standard deviation in noise). `latent_shape` is that of the
+    network's input without the batch, inferred from a first linear or convolutional layer. With n_in = 1,
+    `randomize(net, …)(paths, z)` equals `net(z)` bit for bit.
+    """
+    if not isinstance(module, nn.Sequential):
+        raise UserError(f"module is a {type(module).__name__}; expected nn.Sequential: put its layers into one")
+    ends = (*split[1:], len(module))
+    if not split or split[0] != 0 or any(a >= b for a, b in zip(split, ends, strict=True)):
+        raise UserError(f"split {tuple(split)}; expected rising layer numbers from 0 to {len(module) - 1}")
+    sizes = (n_in,) * len(split) if isinstance(n_in, int) else tuple(n_in)
+    if len(sizes) != len(split) or min(sizes) < 1:
+        raise UserError(f"n_in {n_in} for {len(split)} buckets; expected one number of at least 1 for each")
+    if others not in VARIANTS:
+        raise UserError(f"others {others!r}; expected one of {', '.join(VARIANTS)}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        buckets = [
+            Bucket([deepcopy(module[a:b]), *(VARIANTS[others](module[a:b]) for _ in range(size - 1))])
+            for a, b, size in zip(split, ends, sizes, strict=True)
+        ]
+        shape = tuple(latent_shape) if latent_shape is not None else _input_shape(module)
+        generator = RandomPathGenerator(buckets, [nn.Identity() for _ in buckets], shape, latent)
+        generator.training = module.training  # its layers keep their own modes
+        return generator
+
+
+def _input_shape(module: nn.Sequential) -> tuple[int, ...]:
+    first = next(layer for layer in module.modules() if not list(layer.children()))
+    if isinstance(first, nn.Linear):
+        return (first.in_features,)
+    if isinstance(first, nn.ConvTranspose2d | nn.Conv2d):
+        return (first.in_channels, 1, 1)
+    raise UserError(f"the first layer is a {type(first).__name__}; say latent_shape, the shape of one input")
+
+
+def _reinitialised(layers: nn.Sequential) -> nn.Sequential:
+    copy = deepcopy(layers)
+    for layer in copy.modules():
+        if list(layer.parameters(recurse=False)):
+            reset = getattr(layer, "reset_parameters", None)
+            if reset is None:
+                raise UserError(f"{type(layer).__name__} cannot be re-initialised; take others='perturbed'")
+            reset()
+    return copy
+
+
+@torch.no_grad()
+def _perturbed(layers: nn.Sequential) -> nn.Sequential:
+    copy = deepcopy(layers)
+    for parameter in copy.parameters():
+        parameter.add_(0.1 * parameter.std(correction=0) * torch.randn_like(parameter))
+    return copy
+
+
+VARIANTS: dict[str, Callable[[nn.Sequential], nn.Sequential]] = {
+    "reinitialised": _reinitialised,
+    "perturbed": _perturbed,
+}
