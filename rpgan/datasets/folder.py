@@ -1,0 +1,159 @@
+"""A user's own images: a folder or a zip, with optional train/ and test/, sub-folders being classes."""
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rpgan.config import DataConfig
+from rpgan.datasets.archive import Entry, Files, open_files
+from rpgan.datasets.memory import ImageDataset, MemoryImages
+from rpgan.download import data_root
+from rpgan.errors import UserError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+IN_MEMORY = 2 * 2**30  # bytes, decoded, up to which a set is decoded once
+MOST_PIXELS = 80_000_000  # of one image
+SPLITS = ("train", "test")
+
+
+@dataclass(frozen=True)
+class FolderImages:
+    """Images decoded each time they are asked for."""
+
+    files: Files
+    names: tuple[str, ...]
+    image_shape: tuple[int, ...]
+    labels: Tensor  # int64 (n,)
+    class_names: tuple[str, ...]
+    provenance: str
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def all_labels(self) -> Tensor:
+        return self.labels
+
+    def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        images = np.empty((len(indices), *self.image_shape), np.uint8)
+        for row, i in enumerate(indices):
+            images[row] = decode(self.files, self.names[i], self.image_shape)
+        return torch.from_numpy(images), self.labels[torch.as_tensor(indices, dtype=torch.int64)]
+
+
+def load_folder(data: DataConfig, image_shape: tuple[int, ...], split: str) -> ImageDataset:
+    """Loads data.path, looked up in the current directory and then in the data root.
+
+    Images are cropped around their centre and resized to image_shape. What fits is decoded once into a
+    cache under `<root>/raw/cache`. Raises UserError for a path, a layout or an image that cannot be read.
+    """
+    files = open_files(resolve(data.path))
+    entries = select(files, split)
+    class_names, labels = _classes([e.name.removeprefix(f"{split}/") for e in entries], files.path)
+    names = tuple(e.name for e in entries)
+    provenance = f"{data.name} from {files.path.name}, {split} split: {len(names):,} images{_encoding(names)}"
+    decoded = FolderImages(files, names, image_shape, labels, class_names, provenance)
+    if len(entries) * int(np.prod(image_shape)) > IN_MEMORY:
+        return decoded
+    return MemoryImages(_cached(decoded, entries), labels, class_names, provenance)
+
+
+def resolve(path: str) -> Path:
+    """Returns the path as given where it exists, else below the data root."""
+    if not path:
+        raise UserError("data.path is empty; expected a folder or a .zip of images: --set data.path=PATH")
+    given = Path(path).expanduser()
+    return given if given.exists() else data_root() / given
+
+
+def select(files: Files, split: str) -> list[Entry]:
+    """Lists the images of a split; without train/ and test/ at the top all of them are the train split."""
+    entries = files.entries()
+    images = [e for e in entries if e.name.lower().endswith(SUFFIXES)]
+    if not images:
+        others = sorted({PurePosixPath(e.name).suffix or PurePosixPath(e.name).name for e in entries})
+        got = f"has only {', '.join(others[:5])} files" if others else "is empty"
+        raise UserError(f"{files.path} {got}; expected images: {', '.join(SUFFIXES)}")
+    tops = {e.name.partition("/")[0] for e in images if "/" in e.name} & set(SPLITS)
+    chosen = [e for e in images if e.name.startswith(f"{split}/")] if tops else images
+    if not chosen or (split == "test" and not tops):
+        raise UserError(f"{files.path} has no {split} split; expected a folder {split}/ of images at its top")
+    return chosen
+
+
+def decode(files: Files, name: str, image_shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Decodes one image as (c, h, w): the largest centre crop, resized bicubically unless it fits.
+
+    It is turned upright and transparency is dropped. Raises UserError for one that is broken or too large.
+    """
+    from PIL import Image, ImageOps
+
+    channels, height, width = image_shape
+    content = files.read(name)
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            _check_pixels(image.size, f"{name} in {files.path}")
+            upright = ImageOps.exif_transpose(image)
+            if upright.mode.startswith("I;16"):  # Pillow would clip 16-bit levels at 255
+                upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
+            converted = upright.convert("L" if channels == 1 else "RGB")
+    except UserError:
+        raise
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(f"cannot decode {name} in {files.path} ({error}); mend or remove it") from error
+    pixels = np.asarray(ImageOps.fit(converted, (width, height), Image.Resampling.BICUBIC))
+    return pixels.reshape(height, width, channels).transpose(2, 0, 1)
+
+
+def _check_pixels(size: tuple[int, int], what: str) -> None:
+    if size[0] * size[1] > MOST_PIXELS:
+        raise UserError(f"{what} has {size[0]}×{size[1]} pixels; expected at most {MOST_PIXELS:,}; shrink it")
+
+
+def _classes(names: Sequence[str], path: Path) -> tuple[tuple[str, ...], Tensor]:
+    """Returns the sorted names of the classes, and each image's class; a flat folder is one class."""
+    folders = [name.partition("/")[0] if "/" in name else "" for name in names]
+    classes = sorted(set(folders))
+    if "" in classes and len(classes) > 1:
+        stray = names[folders.index("")]
+        raise UserError(f"{path} has images in sub-folders and beside them ({stray}); expected either")
+    numbers = {name: i for i, name in enumerate(classes)}
+    return tuple(name or "images" for name in classes), torch.tensor([numbers[f] for f in folders])
+
+
+def _encoding(names: Sequence[str]) -> str:
+    jpegs = sum(name.lower().endswith((".jpg", ".jpeg")) for name in names)
+    return {0: "", len(names): ", JPEG-encoded"}.get(jpegs, f", {jpegs:,} of them JPEG-encoded")
+
+
+def _cached(decoded: FolderImages, entries: Sequence[Entry]) -> NDArray[np.uint8]:
+    """Returns all images, mapped from the cache of these files and this shape, which is made if need be."""
+    listing = [[e.name, e.size, e.stamp] for e in entries]
+    key = hashlib.sha256(json.dumps([listing, decoded.image_shape]).encode()).hexdigest()[:32]
+    target = data_root() / "raw" / "cache" / f"{key}.npy"
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        aside = target.with_name(f"{key}.{os.getpid()}.part")
+        try:
+            _write(decoded, aside)
+            aside.replace(target)
+        finally:
+            aside.unlink(missing_ok=True)
+    images: NDArray[np.uint8] = np.load(target, mmap_mode="r")
+    return images
+
+
+def _write(decoded: FolderImages, path: Path) -> None:
+    shape = (len(decoded), *decoded.image_shape)
+    images = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    for i, name in enumerate(decoded.names):
+        images[i] = decode(decoded.files, name, decoded.image_shape)
+    images.flush()
