@@ -1,0 +1,85 @@
+"""Layer diversity D: how much each bucket changes the images, from sums of pair distances (eq. 1)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from rpgan.errors import UserError
+
+
+@dataclass(frozen=True)
+class LayerDiversity:
+    """Every form of D; all tensors are float64 of shape (n_buckets,), NaN where a bucket has one instance."""
+
+    ratio_mean: Tensor  # the paper's D: mean over routes of S_l/S_1
+    ratio_std: Tensor  # standard deviation of those ratios over routes
+    zero_denominators: int  # routes left out of the two above because S_1 = 0
+    ratio: Tensor  # robust D: ΣS_l/ΣS_1 over routes
+    ratio_low: Tensor  # ends of its percentile bootstrap interval over routes
+    ratio_high: Tensor
+    mean: Tensor  # absolute S_l, mean over routes
+    share: Tensor  # S_l/ΣS_l', summed over routes, of all buckets with a D
+
+
+def pair_sums(distances: Float[Tensor, "g k k"], images: int = 4) -> Float[Tensor, " g"]:
+    """S = Σ_{i≠j} d(i, j) within each group, over ordered pairs as in eq. 1; NaN for groups of one image.
+
+    Groups of another number of images than the paper's four are scaled to it, so that small buckets compare.
+    """
+    k = distances.shape[-1]
+    total = distances.double().sum((1, 2)) - distances.double().diagonal(dim1=1, dim2=2).sum(1)
+    return total / (k * (k - 1)) * (images * (images - 1)) if k > 1 else torch.full_like(total, torch.nan)
+
+
+def layer_diversity(
+    sums: Float[Tensor, "routes buckets"],
+    bucket_sizes: Sequence[int],
+    rng: torch.Generator,
+    n_resamples: int = 2_000,
+    level: float = 0.95,
+) -> LayerDiversity:
+    """D of every bucket, from the pair sums S of distinct instances around each of many routes.
+
+    S is multiplied by (m − 1)/m first: drawing distinct instances from m raises the mean distance by
+    m/(m − 1), which would favour small buckets; with equal sizes this changes no ratio and no share.
+    For squared distances, and only then, `ratio` estimates the ratio of two total Sobol indices.
+    `ratio` is infinite or NaN where the first bucket changes nothing or has one instance; shares are not.
+    Raises UserError when sums do not fit the bucket sizes, are negative, or are missing for a bucket.
+    """
+    corrected = _corrected(sums, bucket_sizes)
+    ratios = corrected[corrected[:, 0] != 0] / corrected[corrected[:, 0] != 0][:, :1]
+    robust = _resampled_ratios(corrected, rng, n_resamples)
+    tail = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
+    low, high = torch.nanquantile(robust, tail, dim=0)
+    totals = corrected.sum(0)
+    return LayerDiversity(
+        ratio_mean=ratios.mean(0),
+        ratio_std=ratios.std(0) if len(ratios) > 1 else torch.full_like(totals, torch.nan),
+        zero_denominators=int((corrected[:, 0] == 0).sum()),
+        ratio=totals / totals[0],
+        ratio_low=low,
+        ratio_high=high,
+        mean=corrected.mean(0),
+        share=totals / totals.nansum(),
+    )
+
+
+def _corrected(sums: Tensor, bucket_sizes: Sequence[int]) -> Tensor:
+    """Returns the sums as if instances were drawn with repetition; NaN for buckets of one instance."""
+    if sums.shape[1] != len(bucket_sizes) or len(sums) == 0:
+        raise UserError(f"pair sums of shape {tuple(sums.shape)}; expected (routes, {len(bucket_sizes)})")
+    sizes = torch.as_tensor(bucket_sizes, dtype=torch.float64)
+    varied = sums.double()[:, sizes > 1]
+    if varied.isnan().any() or (varied < 0).any():
+        raise UserError("pair sums are negative or NaN in a bucket of several instances; expected distances")
+    return (sums.double() * (sizes - 1) / sizes).masked_fill(sizes == 1, torch.nan)
+
+
+def _resampled_ratios(sums: Tensor, rng: torch.Generator, n_resamples: int) -> Tensor:
+    """Returns ΣS_l/ΣS_1 over routes drawn anew with repetition: (n_resamples, n_buckets)."""
+    routes = torch.randint(len(sums), (n_resamples, len(sums)), generator=rng)
+    totals = sums[routes].sum(1)
+    return totals / totals[:, :1]

@@ -1,0 +1,136 @@
+"""Sobol indices: which share of an image statistic's variance each bucket, or pair of buckets, is behind.
+
+The instances of a path are independent and uniform, so a statistic has one decomposition into effects of
+buckets and of their interactions (Sobol 1993). A statistic of several numbers counts by the sum of their
+variances (Gamboa, Janon, Klein & Lagnoux 2014): half the mean squared distance of two images is a variance.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from rpgan import paths
+from rpgan.errors import UserError
+
+Statistic = Callable[[Int64[Tensor, "n b"]], Float[Tensor, "n d"]]  # paths -> numbers
+
+
+@dataclass(frozen=True)
+class Indices:
+    """Indices as shares of the variance, float64; exact ones lie in [0, 1], estimates may stray.
+
+    A statistic that is constant has no indices: they are NaN.
+    """
+
+    variance: Tensor  # (), sum of the variances of the statistic's numbers, in its squared unit
+    first: Tensor  # (b,), by the bucket alone: Var E[f | s_l]
+    total: Tensor  # (b,), by the bucket and all it interacts with: E Var[f | the other buckets]
+    pairs: Tensor  # (b, b), by the interaction of exactly two buckets; zero diagonal
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Estimated indices with the ends of a percentile bootstrap interval for each of them."""
+
+    value: Indices
+    low: Indices
+    high: Indices
+
+
+def exact(statistic: Statistic, bucket_sizes: Sequence[int]) -> Indices:
+    """Indices from the enumeration of every path: the reference, for generators of few paths."""
+    values = statistic(paths.enumerate_all(bucket_sizes)).double()
+    values = values - values[0]  # a constant becomes exactly zero; its mean would leave rounding
+    table = (values - values.mean(0)).view(*bucket_sizes, -1)
+    buckets = range(len(bucket_sizes))
+    closed = torch.stack([torch.stack([_closed(table, {i, j}) for j in buckets]) for i in buckets])
+    others = torch.stack([_closed(table, set(buckets) - {i}) for i in buckets])
+    variance = _closed(table, set(buckets))
+    return _indices(variance, closed.diagonal(), variance - others, closed)
+
+
+def estimate(
+    statistic: Statistic,
+    bucket_sizes: Sequence[int],
+    n: int,
+    rng: torch.Generator,
+    n_resamples: int = 1_000,
+    level: float = 0.95,
+) -> Estimate:
+    """Indices from n·(2b + 2) paths, for b buckets, with bootstrap intervals over the n rows.
+
+    Two independent samples A and B and their mixtures: A_l is A with bucket l from B, and B_l the reverse.
+    First-order by Saltelli et al. (2010, table 2b), total by Jansen (1999), pairs by Saltelli (2002): A_i and
+    B_j share exactly the entries of buckets i and j. Each is the mean of its two forms, A and B swapped.
+    Raises UserError for fewer than two rows.
+    """
+    if n < 2:
+        raise UserError(
+            f"n = {n} rows for Sobol indices; expected at least 2, and some hundreds for narrow intervals"
+        )
+    terms = _terms(statistic, bucket_sizes, n, rng)
+    counts = _resampling_counts(n, n_resamples, rng)
+    resampled = _indices(*(torch.tensordot(counts, term, 1) / n for term in terms))
+    return Estimate(
+        value=_indices(*(term.mean(0) for term in terms)),
+        low=_quantile(resampled, (1 - level) / 2),
+        high=_quantile(resampled, (1 + level) / 2),
+    )
+
+
+def _closed(table: Tensor, kept: set[int]) -> Tensor:
+    """Returns Var E[f | the kept buckets], summed over the statistic's numbers; the table is centred."""
+    averaged = [bucket for bucket in range(table.ndim - 1) if bucket not in kept]
+    means = table.mean(averaged, keepdim=True) if averaged else table
+    return means.square().sum(-1).mean()
+
+
+def _indices(variance: Tensor, first: Tensor, total: Tensor, closed: Tensor) -> Indices:
+    """Divides by the variance and takes the buckets' own effects out of those of pairs; batched."""
+    own = first[..., :, None] + first[..., None, :]
+    off_diagonal = 1 - torch.eye(first.shape[-1], dtype=first.dtype)
+    scale = torch.where(variance > 0, variance, torch.nan)[..., None]
+    pairs = (closed - own) * off_diagonal / scale[..., None]
+    return Indices(variance=variance, first=first / scale, total=total / scale, pairs=pairs)
+
+
+def _terms(
+    statistic: Statistic, bucket_sizes: Sequence[int], n: int, rng: torch.Generator
+) -> tuple[Tensor, ...]:
+    """Returns what rows average: variance (n,), first (n, b), total (n, b), closed pairs (n, b, b)."""
+    left, right = (paths.sample(bucket_sizes, n, rng) for _ in range(2))
+    buckets = range(len(bucket_sizes))
+    a, b = (statistic(sample).double() for sample in (left, right))
+    a_mixed = torch.stack([statistic(_mixed(left, right, i)).double() for i in buckets], dim=1)
+    b_mixed = torch.stack([statistic(_mixed(right, left, i)).double() for i in buckets], dim=1)
+    # Products of centred values vary less, with the same expectation; about a[0] a constant is exactly zero.
+    centre = a[0] + torch.cat([a - a[0], b - a[0]]).mean(0)
+    a, b, a_mixed, b_mixed = (values - centre for values in (a, b, a_mixed, b_mixed))
+    x, y = a[:, None], b[:, None]
+    variance = (a.square() + b.square()).sum(-1) / 2 * (2 * n / (2 * n - 1))
+    first = (y * (a_mixed - x) + x * (b_mixed - y)).sum(-1) / 2
+    total = ((x - a_mixed).square() + (y - b_mixed).square()).sum(-1) / 4
+    shared = torch.einsum("nid,njd->nij", a_mixed, b_mixed)
+    closed = (shared + shared.mT) / 2 - (x * y).sum(-1)[..., None]
+    return variance, first, total, closed
+
+
+def _mixed(base: Tensor, other: Tensor, bucket: int) -> Tensor:
+    mixed = base.clone()
+    mixed[:, bucket] = other[:, bucket]
+    return mixed
+
+
+def _resampling_counts(n: int, n_resamples: int, rng: torch.Generator) -> Tensor:
+    """Returns how often each row occurs in each bootstrap sample: float64, (n_resamples, n)."""
+    drawn = torch.randint(n, (n_resamples, n), generator=rng)
+    return torch.zeros(n_resamples, n, dtype=torch.float64).scatter_add_(
+        1, drawn, torch.ones(n_resamples, n, dtype=torch.float64)
+    )
+
+
+def _quantile(indices: Indices, q: float) -> Indices:
+    return Indices(**{f.name: getattr(indices, f.name).quantile(q, dim=0) for f in fields(Indices)})

@@ -1,0 +1,118 @@
+"""Fréchet distance: closed forms, agreement with others, streaming."""
+
+import numpy as np
+import pytest
+import scipy.linalg
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rpgan.errors import UserError
+from rpgan.metrics.frechet import Moments, frechet_distance
+
+
+def normal(n: int, d: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def gaussian(mean: np.ndarray, covariance: np.ndarray) -> Moments:
+    moments = Moments()
+    moments.n, moments.mean = 101, np.asarray(mean, float)
+    moments.scatter = 100 * np.asarray(covariance, float)
+    return moments
+
+
+def test_commuting_covariances_have_a_closed_form():
+    """With a common eigenbasis the distance is ‖Δμ‖² + Σ (√λ − √κ)²."""
+    basis = np.linalg.qr(normal(5, 5).numpy())[0]
+    left, right = np.array([4.0, 1.0, 9.0, 0.0, 2.0]), np.array([1.0, 1.0, 0.0, 0.0, 8.0])
+    a = gaussian(np.zeros(5), basis * left @ basis.T)
+    b = gaussian(np.array([3.0, 0, 0, 4.0, 0]), basis * right @ basis.T)
+    assert frechet_distance(a, b) == pytest.approx(25 + np.sum((np.sqrt(left) - np.sqrt(right)) ** 2))
+
+
+def test_one_dimension_compares_means_and_deviations():
+    assert frechet_distance(gaussian([1.0], [[4.0]]), gaussian([3.0], [[25.0]])) == pytest.approx(4 + 9)
+
+
+def test_agrees_with_the_general_matrix_square_root():
+    """Against scipy.linalg.sqrtm itself: pytorch-fid calls it by an argument that scipy 1.18 drops."""
+    a, b = Moments(normal(50, 8)), Moments(normal(60, 8, 1) @ normal(8, 8, 2) + 1)
+    root = scipy.linalg.sqrtm(a.covariance @ b.covariance).real
+    expected = np.sum((a.mean - b.mean) ** 2) + np.trace(a.covariance + b.covariance - 2 * root)
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore:The `disp` argument:DeprecationWarning")
+def test_agrees_with_pytorch_fid():
+    fid_score = pytest.importorskip("pytorch_fid.fid_score")
+    try:
+        scipy.linalg.sqrtm(np.eye(1), disp=False)
+    except TypeError:
+        pytest.skip("this scipy has no sqrtm(disp=), which pytorch-fid 0.3.0 needs")
+    a, b = Moments(normal(50, 8)), Moments(3 * normal(60, 8, 1) + 1)
+    expected = fid_score.calculate_frechet_distance(a.mean, a.covariance, b.mean, b.covariance)
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-9)
+
+
+def test_identical_features_are_at_distance_zero():
+    features = normal(100, 20)
+    assert frechet_distance(Moments(features), Moments(features.flip(0))) == pytest.approx(0, abs=1e-9)
+
+
+def test_symmetric():
+    a, b = Moments(normal(40, 6)), Moments(2 * normal(30, 6, 1) + 1)
+    assert frechet_distance(a, b) == pytest.approx(frechet_distance(b, a))
+
+
+def test_fewer_images_than_features():
+    """Rank-deficient covariances: still zero for equal sets, and exact for orthogonal supports."""
+    features = normal(5, 64)
+    assert frechet_distance(Moments(features), Moments(features)) == pytest.approx(0, abs=1e-5)
+    left, right = torch.zeros(4, 10), torch.zeros(4, 10)
+    left[:, 0], right[:, 1] = torch.tensor([-1.0, 1, -1, 1]), torch.tensor([-1.0, 1, -1, 1])
+    assert frechet_distance(Moments(left), Moments(right)) == pytest.approx(4 / 3 + 4 / 3)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.integers(0, 100), max_size=8))
+def test_streaming_equals_one_batch_in_any_chunking(cuts):
+    features = normal(100, 5) + torch.tensor([0.0, 1e3, -50, 1, 2])
+    streamed, whole = Moments(), Moments(features)
+    for chunk in features.tensor_split(sorted(cuts)):
+        streamed.update(chunk)
+    assert streamed.n == whole.n == 100
+    np.testing.assert_allclose(streamed.mean, features.mean(0), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(streamed.covariance, np.cov(features.numpy().T), rtol=1e-8, atol=1e-10)
+
+
+def test_a_large_offset_cancels_nothing():
+    """Raw float64 sums Σx² − nμ² would lose the variance of values near 1e8."""
+    features = normal(1_000, 3)
+    moments = Moments()
+    for chunk in (features + 1e8).split(10):
+        moments.update(chunk)
+    np.testing.assert_allclose(moments.covariance, Moments(features).covariance, rtol=1e-5, atol=1e-6)
+
+
+def test_saved_moments_come_back_and_go_on(tmp_path):
+    features = normal(30, 4)
+    moments = Moments(features[:20])
+    moments.save(tmp_path / "deep" / "moments.npz")
+    loaded = Moments.load(tmp_path / "deep" / "moments.npz")
+    loaded.update(features[20:])
+    assert loaded.n == 30
+    np.testing.assert_allclose(loaded.covariance, Moments(features).covariance)
+
+
+def test_mistakes_are_named(tmp_path):
+    with pytest.raises(UserError, match="at least 2"):
+        _ = Moments(normal(1, 3)).covariance
+    with pytest.raises(UserError, match="same extractor"):
+        frechet_distance(Moments(normal(5, 3)), Moments(normal(5, 4)))
+    with pytest.raises(UserError, match="expected 3"):
+        Moments(normal(5, 3)).update(normal(5, 4))
+    with pytest.raises(UserError, match="finite"):
+        Moments(torch.tensor([[float("nan")], [0.0]]))
+    with pytest.raises(UserError, match="cannot read"):
+        Moments.load(tmp_path / "nothing.npz")
