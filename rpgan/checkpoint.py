@@ -1,0 +1,201 @@
+"""Checkpoints: a directory of safetensors weights and a card that says what they are.
+
+Loading executes nothing from the files: weights are safetensors, cards JSON, both checked before use.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor, nn
+
+from rpgan.config import ClassifierConfig, Config, GanConfig, from_dict, to_dict
+from rpgan.download import data_root
+from rpgan.errors import UserError
+from rpgan.models.classifier import Classifier, build_classifier
+from rpgan.models.generator import RandomPathGenerator, build_generator
+
+FORMAT = 1
+DTYPES = {"float32": torch.float32, "float16": torch.float16}
+WEIGHTS, CARD = "weights.safetensors", "card.json"
+FIRST_BUCKET = ("instances", "table")
+WRITTEN = ("format", "config", "parameters", "storage", "sha256")  # entries of a card made by save_checkpoint
+
+
+def save_checkpoint(
+    directory: Path,
+    model: nn.Module,
+    config: Config,
+    about: Mapping[str, Any],
+    dtype: str = "float32",
+    first_bucket: str = "instances",
+) -> None:
+    """Writes weights and card into a new directory, aside first, so that no half-written one is ever seen.
+
+    `about` goes into the card as it is (data, steps, scores, …). dtype "float16" halves the file.
+    first_bucket "table" stores what the first bucket makes of a constant Z in place of its weights.
+    """
+    if dtype not in DTYPES or first_bucket not in FIRST_BUCKET:
+        raise UserError(
+            f"storage {dtype}, {first_bucket}; expected {' or '.join(DTYPES)}, {' or '.join(FIRST_BUCKET)}"
+        )
+    state = model.state_dict()
+    if first_bucket == "table":
+        state = _with_table(model, state)
+    stored = {k: v.to(DTYPES[dtype]) if v.is_floating_point() else v for k, v in state.items()}
+    weights = save_tensors({k: v.detach().cpu().contiguous() for k, v in stored.items()})
+    card = {
+        "format": FORMAT,
+        "config": to_dict(config),
+        **about,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "storage": {"dtype": dtype, "first_bucket": first_bucket, "bytes": len(weights)},
+        "sha256": hashlib.sha256(weights).hexdigest(),
+    }
+    aside = directory.with_name(f".{directory.name}.{os.getpid()}")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    (aside / WEIGHTS).write_bytes(weights)
+    (aside / CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n")
+    _replace(aside, directory)
+
+
+def _replace(aside: Path, directory: Path) -> None:
+    """Puts one directory in the place of another; what was there stays until the new one is whole."""
+    old = directory.with_name(f".{directory.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if directory.exists():
+        directory.rename(old)
+    aside.rename(directory)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def load_generator(name: str | Path) -> RandomPathGenerator:
+    """Loads a generator by name or directory: eval mode, float32, CPU."""
+    config, state = _load(name, GanConfig)
+    generator = build_generator(config.generator)
+    return _filled(generator, state, name)
+
+
+def load_classifier(name: str | Path) -> Classifier:
+    """Loads a classifier by name or directory: eval mode, float32, CPU."""
+    config, state = _load(name, ClassifierConfig)
+    return _filled(build_classifier(config), state, name)
+
+
+def load_config(name: str | Path) -> Config:
+    """Loads the config that a checkpoint was trained with."""
+    return from_dict(load_card(name)["config"])
+
+
+def load_card(name: str | Path) -> dict[str, Any]:
+    """Reads a checkpoint's card by name or directory."""
+    path = find(name) / CARD
+    try:
+        card = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path} is not a readable card ({error}); restore or retrain the checkpoint"
+        ) from None
+    if not isinstance(card, dict) or card.get("format") != FORMAT or not isinstance(card.get("config"), dict):
+        raise UserError(
+            f"{path} is not a card of format {FORMAT}; it was written by another version of rpgan"
+        )
+    return card
+
+
+def find(name: str | Path) -> Path:
+    """Returns the directory of a checkpoint named like a committed one, or given as a path."""
+    for directory in (Path(name), *(root / str(name) for root in roots())):
+        if (directory / CARD).is_file():
+            return directory
+    raise UserError(
+        f"no checkpoint {str(name)!r}; expected a directory with {CARD}, or one of: {', '.join(names())}"
+    )
+
+
+def names() -> list[str]:
+    """Lists the committed checkpoints."""
+    return sorted({card.parent.name for root in roots() for card in root.glob(f"[!.]*/{CARD}")})
+
+
+def roots() -> list[Path]:
+    """Folders that are searched for named checkpoints."""
+    beside = Path(__file__).resolve().parents[1] / "data"
+    return [root / "checkpoints" for root in dict.fromkeys([data_root(), beside])]
+
+
+def satisfies(name: str | Path, config: Config) -> bool:
+    """Whether a checkpoint exists whose card holds exactly this config."""
+    try:
+        return load_config(name) == config
+    except UserError:
+        return False
+
+
+def _load(name: str | Path, kind: type) -> tuple[Any, dict[str, Tensor]]:
+    directory, card = find(name), load_card(name)
+    config = from_dict(card["config"])
+    if not isinstance(config, kind):
+        raise UserError(f"{name} holds a {type(config).__name__}; expected a {kind.__name__}")
+    try:
+        weights = (directory / WEIGHTS).read_bytes()
+    except OSError as error:
+        raise UserError(f"{directory / WEIGHTS} cannot be read ({error}); restore the checkpoint") from None
+    digest = hashlib.sha256(weights).hexdigest()
+    if digest != card.get("sha256"):
+        raise UserError(
+            f"{directory / WEIGHTS} has SHA-256 {digest[:12]}…, its card {str(card.get('sha256'))[:12]}…; "
+            "the file is damaged or not the card's: restore the checkpoint"
+        )
+    try:
+        return config, load_tensors(weights)
+    except SafetensorError as error:
+        raise UserError(f"{directory / WEIGHTS} is not a safetensors file ({error})") from None
+
+
+def _filled(model: Any, state: dict[str, Tensor], name: str | Path) -> Any:
+    if "buckets.0.table" in state:
+        state = _without_table(model, state)
+    try:
+        model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+    except RuntimeError as error:
+        raise UserError(f"the weights of {name} do not fit its card: {error}") from None
+    return model.eval()
+
+
+@torch.no_grad()
+def _with_table(model: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    first = model.buckets[0]
+    if model.latent is None or not all(isinstance(i, nn.Linear) for i in first.instances):
+        raise UserError("first_bucket 'table' needs a constant Z and linear instances; take 'instances'")
+    table = torch.cat([instance(model.latent) for instance in first.instances])
+    return {k: v for k, v in state.items() if not k.startswith("buckets.0.")} | {"buckets.0.table": table}
+
+
+def _without_table(model: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Makes each row of the table the bias of an instance of zero weight: the same activations, the same class."""
+    rest = {k: v for k, v in state.items() if k != "buckets.0.table"}
+    weight = torch.zeros_like(model.buckets[0].instances[0].weight)
+    for i, row in enumerate(state["buckets.0.table"]):
+        rest |= {f"buckets.0.instances.{i}.weight": weight, f"buckets.0.instances.{i}.bias": row}
+    return rest
+
+
+def export_checkpoint(
+    source: Path, destination: Path, dtype: str = "float16", first_bucket: str = "instances"
+) -> None:
+    """Stores a run's checkpoint again, smaller; the card is kept and says how it is stored."""
+    card = load_card(source)
+    config = from_dict(card["config"])
+    model = load_generator(source) if isinstance(config, GanConfig) else load_classifier(source)
+    about = {key: value for key, value in card.items() if key not in WRITTEN}
+    save_checkpoint(destination, model, config, about, dtype, first_bucket)

@@ -1,0 +1,189 @@
+"""The command line: `rpgan`, also `python -m rpgan`.
+
+Nothing heavy is imported before a command needs it, so that `rpgan --help` answers at once.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from rpgan.errors import UserError
+
+app = typer.Typer(
+    help="Random Path GAN: train, sample, run the notebooks, build the book.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+# Typer brings a copy of click or imports it, depending on its version: the base of its own error is either's.
+USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
+INTERRUPTED = 130  # exit status after Ctrl-C
+
+Profile = Annotated[
+    str, typer.Option(help="smoke (seconds), book (committed checkpoints) or paper (its protocol).")
+]
+Sets = Annotated[
+    list[str], typer.Option("--set", help="Change one setting, e.g. train.steps=20; repeatable.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+
+
+@app.command("train")
+def train_command(
+    experiment: Annotated[str, typer.Argument(help="Name of an experiment, e.g. mnist-rpgan.")],
+    profile: Profile = "book",
+    sets: Sets = [],  # noqa: B006
+    out: Annotated[
+        Path | None, typer.Option(help="Run directory; runs/PROFILE/EXPERIMENT by default.")
+    ] = None,
+    device: Device = "auto",
+    workers: Annotated[int, typer.Option(help="Processes that decode images of large folders.")] = 0,
+) -> None:
+    """Train an experiment; the same command again continues an interrupted run."""
+    from rpgan.presets import resolve
+    from rpgan.training import train
+
+    config = resolve(experiment, profile, parse_settings(sets))
+    best = train(config, out or Path("runs") / profile / experiment, device=device, workers=workers)
+    print(f"best checkpoint: {best}")
+
+
+@app.command("sample")
+def sample_command(
+    model: Annotated[str, typer.Argument(help="Name of a committed checkpoint, or a checkpoint directory.")],
+    n: Annotated[int, typer.Option("--n", help="Number of images.", min=1)] = 64,
+    seed: Annotated[int, typer.Option(help="Seed of the paths.", min=0, max=2**63 - 1)] = 0,
+    out: Annotated[
+        Path, typer.Option(help="A .png sheet, or .npz with uint8 images (n, h, w, c) and paths.")
+    ] = Path("samples.png"),
+) -> None:
+    """Generate images of a trained generator."""
+    from rpgan.samples import write_samples
+
+    write_samples(model, n, seed, out)
+    print(f"{n:,} images of {model}: {out}")
+
+
+@app.command("export")
+def export_command(
+    source: Annotated[Path, typer.Argument(help="A run's checkpoint, e.g. runs/book/mnist-rpgan/best.")],
+    destination: Annotated[Path, typer.Argument(help="Where it goes, e.g. data/checkpoints/mnist-rpgan.")],
+    dtype: Annotated[str, typer.Option(help="float16 or float32.")] = "float16",
+    first_bucket: Annotated[
+        str, typer.Option(help="instances, or table: what it makes of a constant Z.")
+    ] = "instances",
+) -> None:
+    """Store a checkpoint smaller, to be committed."""
+    from rpgan.checkpoint import export_checkpoint
+
+    export_checkpoint(source, destination, dtype, first_bucket)
+    print(f"exported {source} to {destination}")
+
+
+@app.command("models")
+def models_command() -> None:
+    """List the committed checkpoints with their scores."""
+    from rpgan.checkpoint import load_card, names
+
+    for name in names():
+        print(describe_model(name, load_card(name)))
+
+
+@app.command("run")
+def run_command(
+    chapters: Annotated[list[str], typer.Argument(help="Chapters, e.g. 02 08; all by default.")] = [],  # noqa: B006
+    profile: Profile = "book",
+    parameters: Annotated[
+        list[str], typer.Option("-p", "--parameter", help="A notebook's parameter, e.g. seed=3; repeatable.")
+    ] = [],  # noqa: B006
+    prepare_only: Annotated[
+        bool, typer.Option("--prepare-only", help="Only put the notebooks where a test runner executes them.")
+    ] = False,
+) -> None:
+    """Execute notebooks by papermill; results go to _build."""
+    from rpgan import notebooks
+
+    if prepare_only:
+        notebooks.prepare(chapters, profile, notebooks.parse_parameters(parameters))
+    else:
+        notebooks.run(chapters, profile, notebooks.parse_parameters(parameters))
+
+
+@app.command("book")
+def book_command(
+    profile: Profile = "book",
+    run: Annotated[bool, typer.Option(help="Execute the notebooks first.")] = True,
+) -> None:
+    """Execute every chapter and build the Jupyter Book into _build/html."""
+    from rpgan.book import book
+
+    book(profile, run=run)
+
+
+def parse_settings(assignments: list[str]) -> dict[str, object]:
+    """Reads `key=value` texts, values as JSON or else YAML."""
+    settings: dict[str, object] = {}
+    for text in assignments:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise UserError(f"--set {text!r}; expected key=value, e.g. train.steps=20")
+        settings[key] = _parse_value(text, value)
+    return settings
+
+
+def _parse_value(text: str, value: str) -> object:
+    import yaml
+
+    try:
+        return json.loads(value)  # first, because YAML takes 1e-3 for a text
+    except ValueError:
+        pass
+    try:
+        return yaml.safe_load(value)
+    except (yaml.YAMLError, ValueError):  # ValueError: a date that is none
+        raise UserError(f"--set {text!r}; expected a YAML value: put it in quotes") from None
+
+
+def describe_model(name: str, card: dict) -> str:
+    """One line about a checkpoint."""
+    scores = ", ".join(f"{s['name']} {s['value']:.4g} (n = {s['n']:,})" for s in card.get("scores", [])[:1])
+    size = card["storage"]["bytes"] / 1e6
+    return (
+        f"{name:<22} {card.get('steps', 0):>7,} steps  {card['parameters'] / 1e6:6.2f} M  {size:5.1f} MB  {scores}"
+    )
+
+
+def main() -> None:
+    """Runs the command line; a user's mistake is one line on stderr and exit status 2."""
+    try:
+        status = app(standalone_mode=False)
+    except UserError as error:
+        _stop(str(error), 2)
+    except USAGE_ERROR as error:
+        _stop(_describe_usage(error), 2)
+    except OSError as error:
+        _stop(f"{error}; check the path, its permissions and the space on the disk", 2)
+    except (KeyboardInterrupt, typer.Abort):
+        status = INTERRUPTED
+    if status == INTERRUPTED:
+        _stop("interrupted; the same command again continues a training", INTERRUPTED)
+    sys.exit(status)
+
+
+def _stop(message: str, status: int) -> NoReturn:
+    print(f"rpgan: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(status)
+
+
+def _describe_usage(error: Any) -> str:
+    command = error.ctx.command_path if error.ctx else "rpgan"
+    return f"{error.format_message().rstrip('.')}; see {command} --help"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""Samples of a generator as files."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rpgan.checkpoint import load_generator
+from rpgan.errors import UserError
+from rpgan.images import save_png, tile, to_uint8
+from rpgan.models.generator import render
+
+
+def write_samples(model: str | Path, n: int, seed: int, out: Path) -> None:
+    """Draws n paths and writes their images, as a PNG sheet or an NPZ of `images` (n, h, w, c) and `paths`."""
+    if out.suffix not in WRITERS:
+        raise UserError(f"--out {out}; expected a name that ends in {' or '.join(WRITERS)}")
+    generator = load_generator(model)
+    rng = torch.Generator().manual_seed(seed)
+    paths, latents = generator.sample_paths(n, rng), generator.sample_latents(n, rng)
+    images = to_uint8(render(generator, paths, latents))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    WRITERS[out.suffix](out, images, paths)
+
+
+def _write_png(out: Path, images: Tensor, paths: Tensor) -> None:
+    save_png(tile(images, columns=max(1, round(len(images) ** 0.5))), out)
+
+
+def _write_npz(out: Path, images: Tensor, paths: Tensor) -> None:
+    np.savez_compressed(out, images=images.permute(0, 2, 3, 1).numpy(), paths=paths.numpy())
+
+
+WRITERS: dict[str, Callable[[Path, Tensor, Tensor], None]] = {".png": _write_png, ".npz": _write_npz}

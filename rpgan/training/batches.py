@@ -1,0 +1,49 @@
+"""Batches and random draws that are functions of (seed, step), so that a resume needs no stored state."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from rpgan.datasets import ImageDataset
+
+
+def step_rng(seed: int, step: int, stream: int = 0) -> torch.Generator:
+    """Returns the CPU generator of one step; streams keep a step's unrelated draws apart."""
+    entropy = np.random.SeedSequence((seed, step, stream)).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(entropy[0] >> 1))
+
+
+class StepSampler(Sampler[list[int]]):
+    """Yields the indices of step after step, every epoch in a new order that depends on (seed, epoch) only."""
+
+    def __init__(self, length: int, batch_size: int, seed: int, start: int, stop: int) -> None:
+        self.length, self.batch_size, self.seed = length, batch_size, seed
+        self.start, self.stop = start, stop
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for step in range(self.start, self.stop):
+            positions = range(step * self.batch_size, (step + 1) * self.batch_size)
+            yield [int(_order(self.length, self.seed, p // self.length)[p % self.length]) for p in positions]
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+@lru_cache(maxsize=4)
+def _order(length: int, seed: int, epoch: int) -> np.ndarray:
+    return np.random.default_rng((seed, epoch)).permutation(length)
+
+
+def batches(
+    dataset: ImageDataset, batch_size: int, seed: int, start: int, stop: int, workers: int = 0
+) -> DataLoader:
+    """Loads (uint8 images, labels) of the steps from start to stop."""
+    sampler = StepSampler(len(dataset), batch_size, seed, start, stop)
+    return DataLoader(dataset, batch_sampler=sampler, collate_fn=_as_loaded, num_workers=workers)  # type: ignore[arg-type]
+
+
+def _as_loaded(batch: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    return batch

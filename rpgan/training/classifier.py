@@ -1,0 +1,99 @@
+"""One step of training a classifier: cross entropy, AdamW on one cosine cycle, random shifts and flips."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from rpgan.config import ClassifierConfig
+from rpgan.datasets import ImageDataset
+from rpgan.images import to_float
+from rpgan.models.classifier import build_classifier
+from rpgan.models.generator import eval_mode
+from rpgan.training.batches import step_rng
+from rpgan.training.score import Score
+
+WARM_UP = 200  # steps of linear rise before the cosine
+
+
+class ClassifierTask:
+    """A classifier, its optimiser and one update."""
+
+    def __init__(self, config: ClassifierConfig, fabric: Fabric, held_out: ImageDataset) -> None:
+        self.config, self.fabric, self.held_out = config, fabric, held_out
+        self.batch_size = config.train.batch_size
+        self.model = build_classifier(config, config.seed).to(fabric.device)
+        self.model.to(memory_format=torch.channels_last)
+        optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=config.train.lr, weight_decay=config.train.weight_decay
+        )
+        self.classifier, self.optimizer = fabric.setup(self.model, optimizer)
+
+    @property
+    def state(self) -> dict[str, object]:
+        """What a resume restores."""
+        return {"classifier": self.classifier, "optimizer": self.optimizer}
+
+    def update(self, step: int, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Makes one update; returns the loss."""
+        train = self.config.train
+        self.classifier.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = train.lr * _schedule(step, train.steps)
+        augmented = _augmented(images, train.shift, train.flip, step_rng(self.config.seed, step))
+        x = to_float(augmented.to(self.fabric.device)).to(memory_format=torch.channels_last)
+        loss = _cross_entropy(self.classifier(x), labels.to(self.fabric.device), self.model.outputs)
+        self.optimizer.zero_grad()
+        self.fabric.backward(loss)
+        self.optimizer.step()
+        return {"loss": loss.detach()}
+
+    @torch.no_grad()
+    def evaluate(self) -> list[Score]:
+        """Error rates on the held-out split: their mean first, then each label's where there are several."""
+        n, k = len(self.held_out), len(self.model.outputs)
+        wrong = torch.zeros(k)
+        with eval_mode(self.model):
+            for start in range(0, n, 500):
+                images, labels = self.held_out.__getitems__(list(range(start, min(start + 500, n))))
+                heads = self.model(to_float(images.to(self.fabric.device))).split(self.model.outputs, dim=1)
+                guesses = torch.stack([head.argmax(1) for head in heads], dim=1).cpu()
+                wrong += (guesses != labels.reshape(-1, k)).sum(0)
+        errors = [Score(f"error_{i}", float(w) / n, n, 0, "held-out labels") for i, w in enumerate(wrong)]
+        mean = Score("error", float(wrong.mean()) / n, n, 0, "held-out labels")
+        return [mean, *(errors if k > 1 else [])]
+
+    def sheet(self) -> None:
+        """A classifier has no pictures to show."""
+
+    def about(self) -> dict[str, object]:
+        """What the card says of the training beside its config."""
+        return {"labels": len(self.config.outputs)}
+
+
+def _schedule(step: int, steps: int) -> float:
+    return min((step + 1) / WARM_UP, 0.5 * (1 + math.cos(math.pi * step / steps)))
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor, outputs: tuple[int, ...]) -> Tensor:
+    columns = labels.reshape(len(labels), -1).unbind(1)
+    heads = logits.split(outputs, dim=1)
+    return torch.stack([F.cross_entropy(h, c) for h, c in zip(heads, columns, strict=True)]).sum()
+
+
+def _augmented(images: Tensor, shift: int, flip: bool, rng: torch.Generator) -> Tensor:
+    """Moves every image by up to `shift` pixels, repeating its border, and mirrors half of them."""
+    n, _, h, w = images.shape
+    if shift:
+        padded = F.pad(images.float(), (shift,) * 4, mode="replicate").to(images.dtype)
+        top, left = torch.randint(2 * shift + 1, (2, n), generator=rng)
+        rows = (top[:, None] + torch.arange(h))[:, None, :, None]
+        columns = (left[:, None] + torch.arange(w))[:, None, None, :]
+        channels = torch.arange(images.shape[1])[None, :, None, None]
+        images = padded[torch.arange(n)[:, None, None, None], channels, rows, columns]
+    if flip:
+        mirrored = torch.rand(n, generator=rng) < 0.5
+        images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
+    return images

@@ -1,0 +1,216 @@
+"""One step of adversarial training, section 4: hinge or WGAN-GP, random paths as the latent variable."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from typing import TypeVar
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from rpgan import paths
+from rpgan.config import GanConfig
+from rpgan.datasets import ImageDataset
+from rpgan.errors import UserError
+from rpgan.images import tile, to_float, to_uint8
+from rpgan.losses import ADVERSARIAL, all_pairs_diversity, gradient_penalty, pair_diversity
+from rpgan.metrics.features import load_extractor
+from rpgan.metrics.frechet import Moments, frechet_distance
+from rpgan.models.discriminator import build_discriminator
+from rpgan.models.generator import build_generator, render
+from rpgan.training.batches import step_rng
+from rpgan.training.score import Score
+
+DRAWS, EVALUATION, SHEET = 1, 2, 3  # streams of random numbers
+IDLE = {"zero": False, "skip": True}  # whether zero_grad leaves None, which Adam skips
+ROUTING = {"uniform": paths.sample, "balanced": paths.sample_balanced}
+M = TypeVar("M", bound=nn.Module)
+
+
+class GanTask:
+    """Networks, optimisers and one generator update with its discriminator updates."""
+
+    def __init__(self, config: GanConfig, fabric: Fabric, held_out: ImageDataset) -> None:
+        train, seed = config.train, config.seed
+        for name, value, valid in (
+            ("loss.name", config.loss.name, ADVERSARIAL),
+            ("loss.diversity", config.loss.diversity, DIVERSITY),
+            ("train.idle_instances", train.idle_instances, IDLE),
+            ("train.routing", train.routing, ROUTING),
+        ):
+            if value not in valid:
+                raise UserError(f"{name} = {value!r}; expected one of {', '.join(valid)}")
+        self.config, self.fabric, self.held_out = config, fabric, held_out
+        self.batch_size = train.batch_size * train.d_steps
+        self.adversarial = ADVERSARIAL[config.loss.name]
+        self.raw = _placed(build_generator(config.generator, seed), fabric)
+        _freeze_all_but(self.raw, train.trainable)
+        discriminator = _placed(
+            build_discriminator(config.discriminator, config.generator.image_shape, seed), fabric
+        )
+        self.generator, self.g_optimizer = fabric.setup(self.raw, _adam(self.raw, train.g_lr, train.betas))
+        self.discriminator, self.d_optimizer = fabric.setup(
+            discriminator, _adam(discriminator, train.d_lr, train.betas)
+        )
+        self.model = deepcopy(self.raw).requires_grad_(False) if train.ema else self.raw
+        # Loaded now: weights that are missing are better known before the training than after it.
+        self.extractor = load_extractor(train.features, str(fabric.device))
+        self._real: Moments | None = None
+
+    @property
+    def state(self) -> dict[str, object]:
+        """What a resume restores."""
+        return {
+            "generator": self.generator,
+            "discriminator": self.discriminator,
+            "g_optimizer": self.g_optimizer,
+            "d_optimizer": self.d_optimizer,
+        } | ({"ema": self.model} if self.config.train.ema else {})
+
+    def update(self, step: int, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Makes `d_steps` discriminator updates and one generator update; returns the losses."""
+        train = self.config.train
+        rng = step_rng(self.config.seed, step, DRAWS)
+        self.generator.train()
+        if train.frozen_norm:
+            self.raw.links.eval()
+        real = to_float(images.to(self.fabric.device)).to(memory_format=torch.channels_last)
+        # G does not change between the D steps, so that their fakes come from one forward.
+        with torch.no_grad():
+            fake = self._generate(len(real), rng)
+        pairs = zip(real.chunk(train.d_steps), fake.chunk(train.d_steps), strict=True)
+        d_losses = [self._update_discriminator(r, f, rng) for r, f in pairs]
+        losses = {"d_loss": torch.stack(d_losses).mean(), **self._update_generator(rng)}
+        if train.ema:
+            self._average(step)
+        return losses
+
+    def _generate(self, n: int, rng: torch.Generator) -> Tensor:
+        routes = ROUTING[self.config.train.routing](self.raw.bucket_sizes, n, rng)
+        latents = self.raw.sample_latents(n, rng)
+        return self.generator(routes, latents if latents is None else latents.to(self.fabric.device))
+
+    def _update_discriminator(self, real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
+        real_logits, fake_logits = self.discriminator(torch.cat([real, fake])).chunk(2)
+        loss = self.adversarial.discriminator(real_logits, fake_logits)
+        if self.adversarial.penalised:
+            with self.fabric.autocast():  # the wrapped network would refuse the penalty's inner gradient
+                penalty = gradient_penalty(self.discriminator.module, real, fake, rng)
+            loss = loss + self.config.loss.gradient_penalty * penalty
+        self.d_optimizer.zero_grad()
+        self.fabric.backward(loss)
+        self.d_optimizer.step()
+        return loss.detach()
+
+    def _update_generator(self, rng: torch.Generator) -> dict[str, Tensor]:
+        self._clear_gradients()
+        with _frozen(self.discriminator):
+            loss = self.adversarial.generator(
+                self.discriminator(self._generate(self.config.train.batch_size, rng))
+            )
+            diversity = DIVERSITY[self.config.loss.diversity](self, rng)
+            self.fabric.backward(loss - self.config.loss.diversity_weight * diversity)
+        self.g_optimizer.step()
+        return {"g_loss": loss.detach(), "diversity": diversity.detach()}
+
+    def _clear_gradients(self) -> None:
+        skip = IDLE[self.config.train.idle_instances]
+        self.g_optimizer.zero_grad(set_to_none=skip)
+        if not skip:  # after a resume, Adam's moments alone tell who was drawn before
+            for parameter in self.g_optimizer.optimizer.state:
+                if parameter.grad is None:
+                    parameter.grad = torch.zeros_like(parameter)
+
+    def _pair_diversity(self, rng: torch.Generator) -> Tensor:
+        values = [pair_diversity(b, rng, self.config.loss.diversity_margin) for b in self._plural_buckets()]
+        return torch.stack(values).mean() if values else self._no_diversity(rng)
+
+    def _all_pairs_diversity(self, rng: torch.Generator) -> Tensor:
+        values = [all_pairs_diversity(bucket) for bucket in self._plural_buckets()]
+        return torch.stack(values).mean() if values else self._no_diversity(rng)
+
+    def _no_diversity(self, rng: torch.Generator) -> Tensor:
+        return torch.zeros((), device=self.fabric.device)
+
+    def _plural_buckets(self) -> list:
+        return [bucket for bucket in self.raw.buckets if len(bucket) > 1]
+
+    @torch.no_grad()
+    def _average(self, step: int) -> None:
+        # A short memory at first, so that the random start is forgotten.
+        decay = min(self.config.train.ema, (1 + step) / (10 + step))
+        pairs = zip(self.model.state_dict().values(), self.raw.state_dict().values(), strict=True)
+        averaged, current = zip(*((a, c) for a, c in pairs if a.is_floating_point()), strict=True)
+        get_ema_multi_avg_fn(decay)(averaged, current, step)
+
+    def evaluate(self) -> list[Score]:
+        """Fréchet distance of fresh samples to held-out images; the first score selects the best checkpoint."""
+        features, n = self.config.train.features, self.config.train.evaluate_n
+        self._real = self._real or self._held_out_moments(n)
+        fake = Moments()
+        for part in self._samples(n, step_rng(0, 1, EVALUATION)).split(500):
+            fake.update(self.extractor(part))
+        distance = frechet_distance(self._real, fake)
+        return [Score(f"frechet_{features}", distance, n, 0, f"{self._real.n} held-out images")]
+
+    def _held_out_moments(self, n: int) -> Moments:
+        moments = Moments()
+        order = torch.randperm(len(self.held_out), generator=step_rng(0, 0, EVALUATION))
+        for part in order[:n].split(500):
+            moments.update(self.extractor(self.held_out.__getitems__(part.tolist())[0]))
+        return moments
+
+    def sheet(self) -> Tensor:
+        """64 samples on fixed paths, as one uint8 image (c, h, w)."""
+        return tile(self._samples(64, step_rng(0, 0, SHEET)), columns=8)
+
+    def _samples(self, n: int, rng: torch.Generator) -> Tensor:
+        routes, latents = self.model.sample_paths(n, rng), self.model.sample_latents(n, rng)
+        return to_uint8(render(self.model, routes, latents))
+
+    def about(self) -> dict[str, object]:
+        """What the card says of the training beside its config."""
+        return {"weights_averaged": bool(self.config.train.ema)}
+
+
+DIVERSITY = {
+    "pair": GanTask._pair_diversity,
+    "all-pairs": GanTask._all_pairs_diversity,
+    "off": GanTask._no_diversity,
+}
+
+
+def _placed(module: M, fabric: Fabric) -> M:
+    return module.to(fabric.device).to(memory_format=torch.channels_last)
+
+
+def _adam(module: nn.Module, lr: float, betas: tuple[float, ...]) -> torch.optim.Adam:
+    trained = [p for p in module.parameters() if p.requires_grad]
+    first, second = betas
+    return torch.optim.Adam(trained, lr=lr, betas=(first, second), fused=True)
+
+
+def _freeze_all_but(module: nn.Module, prefixes: tuple[str, ...]) -> None:
+    if not prefixes:
+        return
+    found = {
+        prefix for prefix in prefixes for name, _ in module.named_parameters() if name.startswith(prefix)
+    }
+    if missing := set(prefixes) - found:
+        raise UserError(
+            f"train.trainable {sorted(missing)} match no parameter; expected prefixes like 'buckets.0.'"
+        )
+    for name, parameter in module.named_parameters():
+        parameter.requires_grad_(name.startswith(prefixes))
+
+
+@contextmanager
+def _frozen(module: nn.Module) -> Iterator[None]:
+    """Keeps gradients out of a module's weights inside the block, which saves computing them."""
+    module.requires_grad_(False)
+    try:
+        yield
+    finally:
+        module.requires_grad_(True)

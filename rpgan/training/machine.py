@@ -1,0 +1,75 @@
+"""The machine a run happens on: device, precision, and a description for the card."""
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+
+from rpgan import __version__
+from rpgan.errors import UserError
+
+PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
+DEVICES = ("auto", "cpu", "cuda", "mps")
+NAMED = ("torch", "torchvision", "lightning-fabric", "numpy")
+
+
+def build_fabric(precision: str, device: str, directory: Path | None = None) -> Fabric:
+    """Builds the Fabric of one process; `auto` takes a GPU where there is one.
+
+    Precision `auto` is bfloat16 autocast on a GPU and on CPUs with bfloat16 instructions (AMX or AVX-512),
+    where it was measured to be faster; elsewhere float32.
+    """
+    from lightning_fabric.loggers import TensorBoardLogger
+
+    if device not in DEVICES:
+        raise UserError(f"device {device!r}; expected one of {', '.join(DEVICES)}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError(
+            "device 'cuda', but torch finds no GPU here; take device 'auto' or install a CUDA build"
+        )
+    if precision == "auto":
+        precision = "bfloat16" if _has_fast_bfloat16(device) else "float32"
+    if precision not in PRECISIONS:
+        raise UserError(f"precision {precision!r}; expected auto or one of {', '.join(PRECISIONS)}")
+    loggers = [TensorBoardLogger(directory, name="", version="")] if directory else []
+    return Fabric(accelerator=device, devices=1, precision=PRECISIONS[precision], loggers=loggers)  # type: ignore[arg-type]
+
+
+def _has_fast_bfloat16(device: str) -> bool:
+    if device in ("auto", "cuda") and torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
+
+
+def describe_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that a result depends on."""
+    own = {"rpgan": __version__, "python": platform.python_version()}
+    return own | {name: importlib.metadata.version(name) for name in NAMED}
+
+
+def describe_machine(fabric: Fabric) -> dict[str, str | int]:
+    """Device, processor, threads and precision of a run."""
+    if fabric.device.type == "cuda":
+        processor = torch.cuda.get_device_name(fabric.device)
+    else:
+        processor = _processor()
+    return {
+        "device": fabric.device.type,
+        "processor": processor,
+        "cores": os.cpu_count() or 1,
+        "threads": torch.get_num_threads(),
+        "precision": fabric.strategy.precision.precision,
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
