@@ -1,0 +1,133 @@
+"""The Jupyter Book: a staging tree of executed notebooks and generated pages, and its build."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rpgan import notebooks, pages
+from rpgan.errors import UserError
+from rpgan.ledger import Ledger, load_ledger
+from rpgan.notebooks import Receipt
+from rpgan.results import CHECKOUT, build_root, check_profile, read_results
+
+JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"  # it has no __main__ of its own
+SMOKE_BANNER = (
+    "Smoke build: tiny or random models, made only to test that every page builds. Numbers mean nothing."
+)
+
+
+def book(
+    profile: str = "book",
+    run: bool = True,
+    stage_only: bool = False,
+    root: Path = CHECKOUT,
+    echo: Callable[[str], None] = print,
+) -> Path:
+    """Executes all chapters, stages and builds the book; returns its front page (or the stage).
+
+    With `run=False` the executed notebooks of an earlier run serve, if nothing changed since.
+    Raises UserError for a failing notebook, a stale one, and any warning of the build.
+    """
+    if run:
+        notebooks.run([], profile, root=root, echo=echo)
+    staged = stage(profile, root)
+    echo(f"staged {staged}")
+    if stage_only:
+        return staged
+    page = build(staged)
+    echo(f"built {page}")
+    return page
+
+
+def stage(profile: str = "book", root: Path = CHECKOUT) -> Path:
+    """Returns a fresh tree of the repository's relative paths: notebooks executed, pages generated."""
+    if not (root / "_toc.yml").exists():
+        raise UserError(f"{root} holds no book; run from a checkout, installed with pip install -e")
+    receipts = {path.stem: current_receipt(profile, path, root) for path in notebooks.chapters(root)}
+    target = build_root() / "stage" / check_profile(profile)
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(root / "book", target / "book")
+    shutil.copy(root / "_toc.yml", target / "_toc.yml")
+    (target / "_config.yml").write_text(config_text(profile, root), encoding="utf-8")
+    ledger = load_ledger(root / "book" / "claims.yml")
+    _stage_pages(target / "book", profile, ledger, receipts)
+    _stage_notebooks(target / "notebooks", profile, ledger, root)
+    return target
+
+
+def current_receipt(profile: str, notebook: Path, root: Path = CHECKOUT) -> Receipt:
+    """Returns the receipt of a notebook's execution; raises UserError where none still holds."""
+    executed = notebooks.executed_path(profile, notebook)
+    remedy = f"run: rpgan run {notebook.stem} --profile {profile}"
+    if not executed.exists():
+        raise UserError(f"{notebook.stem} was not executed under the profile {profile}; {remedy}")
+    receipt = notebooks.read_receipt(executed)
+    if receipt.fingerprint != notebooks.fingerprint(notebook, root):
+        raise UserError(f"{notebook.stem}, the package or its data changed since the execution; {remedy}")
+    if receipt.parameters:
+        raise UserError(
+            f"{notebook.stem} was executed with {receipt.parameters}, not as the profile has it; {remedy}"
+        )
+    return receipt
+
+
+def config_text(profile: str, root: Path) -> str:
+    """Returns `_config.yml` for the stage: a smoke build carries a banner."""
+    config: dict[str, Any] = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    if profile == "smoke":
+        config.setdefault("html", {})["announcement"] = SMOKE_BANNER
+    return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+
+
+def _stage_pages(folder: Path, profile: str, ledger: Ledger, receipts: dict[str, Receipt]) -> None:
+    results = read_results(profile)
+    parts = {
+        "summary": pages.summary(ledger, results),
+        "claims": pages.claims_tables(ledger, results, set(receipts)),
+        "executions": pages.executions(receipts, results),
+        "environment": pages.environment(),
+    }
+    for path in folder.glob("*.md"):
+        text = pages.quote(path.read_text(encoding="utf-8"), ledger, results)
+        path.write_text(pages.fill(text, parts), encoding="utf-8")
+
+
+def _stage_notebooks(folder: Path, profile: str, ledger: Ledger, root: Path) -> None:
+    from nbformat import read, write
+    from nbformat.v4 import new_markdown_cell
+
+    folder.mkdir(parents=True)
+    results = read_results(profile)
+    for path in notebooks.chapters(root):
+        executed = read(notebooks.executed_path(profile, path), as_version=4)
+        links = pages.back_links(path.stem, ledger, results)
+        if links:
+            executed.cells.append(new_markdown_cell(links, id="in-the-ledger"))
+        write(executed, folder / path.name)
+
+
+def build(staged: Path) -> Path:
+    """Builds a stage from clean doctrees into `_build/html` and returns the front page.
+
+    Raises UserError with the warnings: every one of them is an error.
+    """
+    workshop = build_root() / "sphinx"
+    shutil.rmtree(workshop, ignore_errors=True)
+    command = [sys.executable, "-c", JUPYTER_BOOK, "build", str(staged), "--path-output", str(workshop)]
+    command += ["-W", "-n", "--keep-going", "--all"]
+    plain = {**os.environ, "NO_COLOR": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=plain)
+    if done.returncode:
+        lines = (done.stdout + done.stderr).splitlines()
+        told = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-40:]
+        raise UserError("the book does not build:\n" + "\n".join(told))
+    html = build_root() / "html"
+    shutil.rmtree(html, ignore_errors=True)
+    shutil.move(workshop / "_build" / "html", html)
+    return html / "index.html"

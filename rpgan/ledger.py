@@ -1,0 +1,157 @@
+"""The claim ledger: what the paper states, what was found here, and a verdict that is computed."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rpgan.errors import UserError
+from rpgan.results import Measured
+
+VERDICTS = ("reproduced", "same order", "not reproduced", "not attempted at this budget")
+KINDS = ("table", "figure", "number", "prose")
+SCALES = ("any", "paper")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One statement of the paper."""
+
+    id: str  # anchor on the ledger page
+    experiment: str  # E1 … E17 of the companion's list, or "model"
+    where: str  # version, table, figure or section
+    kind: str  # table | figure | number | prose
+    claim: str  # the statement, in the companion's words
+    published: Any  # value, list of values, or text where the paper gives no number
+    result: str  # NOTEBOOK/key
+    rule: dict[str, Any]  # what counts as reproduced: rule names of RULES, all of which must hold
+    order: dict[str, Any] = field(default_factory=dict)  # what counts as the same order where the rule fails
+    scale: str = "paper"  # any (arithmetic, independent of training) | paper (comparable under `paper` only)
+    note: str = ""  # scale or protocol
+
+    @property
+    def chapter(self) -> str:
+        return self.result.partition("/")[0]
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """All claims, and the chapters that judge them (some of which are still to come)."""
+
+    chapters: dict[str, str]  # notebook → title
+    claims: tuple[Claim, ...]
+
+
+def _within(value: Any, published: Any, tolerance: float | int) -> bool:
+    pairs = list(zip(_numbers(value), _numbers(published), strict=True))
+    return all(math.isclose(v, p, rel_tol=tolerance, abs_tol=0) for v, p in pairs)
+
+
+def _ranks(value: Any, published: Any, least: float | int) -> bool:
+    from scipy.stats import spearmanr
+
+    return bool(spearmanr(_numbers(value), _numbers(published)).statistic >= least)
+
+
+def _rises(value: Any, steps: Sequence[Sequence[int]]) -> bool:
+    numbers = _numbers(value)
+    return all(numbers[low - 1] < numbers[high - 1] for low, high in steps)
+
+
+# name of a rule → (value, published, argument) → whether it holds; positions count from 1
+RULES: dict[str, Callable[[Any, Any, Any], bool]] = {
+    "within": _within,  # relative tolerance, element by element
+    "factor": lambda v, p, most: all(
+        1 / most <= a / b <= most for a, b in zip(_numbers(v), _numbers(p), strict=True)
+    ),
+    "greater": lambda v, p, bound: all(number > bound for number in _numbers(v)),
+    "less": lambda v, p, bound: all(number < bound for number in _numbers(v)),
+    "largest": lambda v, p, places: 1 + _argmax(_numbers(v)) in places,
+    "smallest": lambda v, p, places: 1 + _argmax([-number for number in _numbers(v)]) in places,
+    "rises": lambda v, p, steps: _rises(v, steps),  # [[1, 2]] says that the first is less than the second
+    "ranks": _ranks,  # least Spearman correlation with the published values
+    "holds": lambda v, p, wanted: v is wanted,  # a truth value that the notebook computed
+}
+
+
+def _numbers(value: Any) -> list[float]:
+    values = list(value) if isinstance(value, list | tuple) else [value]
+    if not values or not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
+        raise UserError(f"got {value!r} where a rule of the ledger expects numbers")
+    return [float(v) for v in values]
+
+
+def _argmax(numbers: list[float]) -> int:
+    return numbers.index(max(numbers))
+
+
+def holds(rules: Mapping[str, Any], value: Any, published: Any) -> bool:
+    """Returns whether all the rules hold; no rule holds nothing."""
+    return bool(rules) and all(RULES[name](value, published, argument) for name, argument in rules.items())
+
+
+def verdict(claim: Claim, measured: Measured | None) -> str:
+    """Returns one of VERDICTS.
+
+    A claim about trained networks can be reproduced by the paper's own budget only: under a smaller
+    profile, a rule that holds shows the same order. Raises UserError, naming the claim, where result and
+    rule do not fit.
+    """
+    if measured is None:
+        return "not attempted at this budget"
+    try:
+        kept = holds(claim.rule, measured.value, claim.published)
+        ordered = kept or holds(claim.order, measured.value, claim.published)
+    except (UserError, ValueError, IndexError, ZeroDivisionError) as error:
+        raise UserError(f"claim {claim.id}: {claim.result} does not fit its rule: {error}") from None
+    comparable = claim.scale == "any" or measured.profile == "paper"
+    if kept and comparable:
+        return "reproduced"
+    return "same order" if ordered else "not reproduced"
+
+
+def load_ledger(path: Path) -> Ledger:
+    """Returns the ledger of a `claims.yml`; raises UserError that names the claim and the field at fault."""
+    document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(document, dict) or set(document) != {"chapters", "claims"}:
+        raise UserError(f"{path.name}: expected exactly the keys chapters and claims at the top")
+    claims = tuple(_claim(i, entry) for i, entry in enumerate(document["claims"], start=1))
+    ids = [claim.id for claim in claims]
+    for claim in claims:
+        if ids.count(claim.id) > 1:
+            raise UserError(f"claim {claim.id}: the id is taken twice; ids are anchors on the page")
+        if claim.chapter not in document["chapters"]:
+            there = ", ".join(document["chapters"])
+            raise UserError(
+                f"claim {claim.id}: no chapter {claim.chapter!r} is registered; chapters: {there}"
+            )
+    return Ledger(document["chapters"], claims)
+
+
+def _claim(number: int, entry: Any) -> Claim:
+    name = entry.get("id", f"number {number}") if isinstance(entry, dict) else f"number {number}"
+    known = [f.name for f in fields(Claim)]
+    required = known[: known.index("order")]
+    given = set(entry) if isinstance(entry, dict) else set()
+    if wrong := sorted(given - set(known)) or [key for key in required if key not in given]:
+        raise UserError(f"claim {name}: {', '.join(wrong)} missing or unknown; fields: {', '.join(known)}")
+    claim = Claim(**entry)
+    for field_name, allowed in (("kind", KINDS), ("scale", SCALES)):
+        if getattr(claim, field_name) not in allowed:
+            got = getattr(claim, field_name)
+            raise UserError(f"claim {name}: {field_name} is {got!r}; expected one of {', '.join(allowed)}")
+    _check_rules(claim)
+    return claim
+
+
+def _check_rules(claim: Claim) -> None:
+    for name in [*claim.rule, *claim.order]:
+        if name not in RULES:
+            raise UserError(f"claim {claim.id}: there is no rule {name!r}; rules: {', '.join(RULES)}")
+    if not claim.rule:
+        raise UserError(f"claim {claim.id}: rule is empty; say what counts as reproduced")
+    if not all(claim.result.partition("/")):
+        raise UserError(f"claim {claim.id}: result is {claim.result!r}; expected NOTEBOOK/key")

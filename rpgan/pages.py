@@ -1,0 +1,177 @@
+"""Generated parts of the book: the ledger's tables, quoted numbers, environment, links back."""
+
+import os
+import platform
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rpgan.errors import UserError
+from rpgan.ledger import VERDICTS, Claim, Ledger, verdict
+from rpgan.notebooks import Receipt
+from rpgan.results import Measured, show, show_measured, versions
+
+PACKAGES = (
+    *("rpgan", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "matplotlib", "lightning-fabric"),
+    *("pytorch-fid", "lpips", "papermill", "nbclient", "jupyter-book", "sphinx", "myst-nb"),
+)
+# How the page words a rule of rpgan.ledger.RULES.
+WORDS: dict[str, Callable[[Any], str]] = {
+    "within": lambda x: f"within {100 * x:g} %" if x else "equal",
+    "factor": lambda x: f"within a factor of {x:g}",
+    "greater": lambda x: f"greater than {x:g}",
+    "less": lambda x: f"less than {x:g}",
+    "largest": lambda x: f"largest at {_either(x)}",
+    "smallest": lambda x: f"smallest at {_either(x)}",
+    "rises": lambda x: " and ".join(f"number {low} below number {high}" for low, high in x),
+    "ranks": lambda x: f"rank correlation at least {x:g}",
+    "holds": lambda x: "the chapter's test says yes" if x else "the chapter's test says no",
+}
+QUOTE = re.compile(r"\{\{\s*([\w-]+/[\w-]+)\s*\}\}")
+Results = Mapping[str, Measured]
+
+
+def _either(places: list[int]) -> str:
+    return "number " + " or ".join(str(place) for place in places)
+
+
+def slug(outcome: str) -> str:
+    """Returns a verdict as a CSS class."""
+    return f"verdict-{outcome.split(' at ')[0].replace(' ', '-')}"
+
+
+def badge(outcome: str) -> str:
+    """Returns a verdict as an inline badge, in two words at most."""
+    return f"[{outcome.split(' at ')[0]}]{{.verdict .{slug(outcome)}}}"
+
+
+def table(header: list[str], rows: list[list[str]], style: str, widths: str) -> str:
+    """Returns a MyST list-table whose cells are MyST inline text."""
+    lines = ["::::{list-table}", ":header-rows: 1", f":class: {style}", f":widths: {widths}", ""]
+    for row in [header, *rows]:
+        lines += [f"{'* -' if i == 0 else '  -'} {cell}" for i, cell in enumerate(row)]
+    return "\n".join([*lines, "::::"])
+
+
+def summary(ledger: Ledger, results: Results) -> str:
+    """Returns the counts of verdicts, a row for every chapter and one for all."""
+    outcomes = {claim.id: verdict(claim, results.get(claim.result)) for claim in ledger.claims}
+    rows = []
+    for name, title in {**ledger.chapters, "": "All chapters"}.items():
+        of_chapter = [outcomes[c.id] for c in ledger.claims if name in ("", c.chapter)]
+        counts = [of_chapter.count(v) for v in VERDICTS]
+        label = (
+            f"{{ref}}`{title} <ledger-{name.replace('_', '-')}>`" if name and of_chapter else f"**{title}**"
+        )
+        rows += [[label, *(str(n) if n else "–" for n in counts)]] if of_chapter else []
+    return table(["Chapter", *(badge(v) for v in VERDICTS)], rows, "counts", "36 16 16 16 16")
+
+
+def claims_tables(ledger: Ledger, results: Results, existing: set[str]) -> str:
+    """Returns a section with a table for every chapter; `existing` are the notebooks that are in the book."""
+    return "\n\n".join(_section(name, ledger, results, name in existing) for name in ledger.chapters)
+
+
+def _section(name: str, ledger: Ledger, results: Results, exists: bool) -> str:
+    rows = [_row(claim, results.get(claim.result)) for claim in ledger.claims if claim.chapter == name]
+    if not rows:
+        return ""
+    title = ledger.chapters[name]
+    link = (
+        f"Judged in [chapter {title}](../notebooks/{name}.ipynb)."
+        if exists
+        else "This chapter is still to come."
+    )
+    body = table(["Claim", "Published", "Here", "Verdict"], rows, "ledger", "42 17 20 21")
+    return f"(ledger-{name.replace('_', '-')})=\n## {title}\n\n{link}\n\n{body}"
+
+
+def _row(claim: Claim, measured: Measured | None) -> list[str]:
+    small = [
+        claim.experiment,
+        claim.where,
+        *([claim.note] if claim.note else []),
+        f"*counts if {rule_text(claim)}*",
+    ]
+    return [
+        f"[{claim.claim}]{{#{claim.id}}}\n\n    {{.small-print}}\n    {' · '.join(small)}",
+        show(claim.published),
+        "–" if measured is None else f"{show_measured(measured)}{_profile_note(measured)}",
+        badge(verdict(claim, measured)),
+    ]
+
+
+def _profile_note(measured: Measured) -> str:
+    return f", *{measured.profile}*, {measured.device}, seed {measured.seed}"
+
+
+def rule_text(claim: Claim) -> str:
+    """Returns in words what counts as reproduced, and as the same order where a weaker rule is given."""
+    strong = " and ".join(WORDS[name](argument) for name, argument in claim.rule.items())
+    weak = " and ".join(WORDS[name](argument) for name, argument in claim.order.items())
+    return f"{strong}; same order if {weak}" if weak else strong
+
+
+def back_links(chapter: str, ledger: Ledger, results: Results) -> str:
+    """Returns the section that closes a chapter: its claims with their verdicts, linked to the ledger."""
+    rows = [
+        [f"{{ref}}`{c.claim} <{c.id}>`", show(c.published), badge(verdict(c, results.get(c.result)))]
+        for c in ledger.claims
+        if c.chapter == chapter
+    ]
+    if not rows:
+        return ""
+    return "## In the ledger\n\n" + table(["Claim", "Published", "Verdict"], rows, "ledger", "58 22 20")
+
+
+def quote(text: str, ledger: Ledger, results: Results) -> str:
+    """Returns a page with every `{{ NOTEBOOK/key }}` replaced by that result's value.
+
+    Raises UserError for a chapter that the ledger does not know; a result that was not run is said so.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        key = match[1]
+        if key.partition("/")[0] not in ledger.chapters:
+            raise UserError(f"{{{{ {key} }}}} quotes no chapter of the ledger: {', '.join(ledger.chapters)}")
+        return show(results[key].value) if key in results else "*(not run)*"
+
+    return QUOTE.sub(value, text)
+
+
+def executions(receipts: Mapping[str, Receipt], results: Results) -> str:
+    """Returns the execution status: every notebook's profile, device, seed and seconds."""
+    rows = []
+    for name, receipt in receipts.items():
+        run = next(
+            (m for key, m in results.items() if key.startswith(f"{name}/")), Measured(None, device="–")
+        )
+        link = f"[{name}](../notebooks/{name}.ipynb)"
+        rows.append([link, receipt.profile, run.device, str(run.seed), f"{receipt.seconds:.1f} s"])
+    header = ["Notebook", "Profile", "Device", "Seed", "Duration"]
+    return table(header, rows, "plain", "36 16 16 14 18") if rows else "No notebook was executed."
+
+
+def environment() -> str:
+    """Returns the versions of what this book was made with, and the machine."""
+    machine = {"processor": _processor(), "cores": str(os.cpu_count()), "system": platform.system()}
+    rows = [[name, value] for name, value in {**machine, **versions(*PACKAGES)}.items()]
+    return table(["What", "Version"], rows, "plain", "40 60")
+
+
+def _processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
+    names: Iterator[str] = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
+
+
+def fill(page: str, parts: Mapping[str, str]) -> str:
+    """Returns a page with each `<!-- generated: NAME -->` replaced; raises UserError for an unknown name."""
+
+    def part(match: re.Match[str]) -> str:
+        if match[1] not in parts:
+            raise UserError(f"nothing generates {match[1]!r}; there are {', '.join(parts)}")
+        return parts[match[1]]
+
+    return re.sub(r"<!-- generated: (\w+) -->", part, page)

@@ -1,0 +1,152 @@
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from nbformat.v4 import new_code_cell, new_notebook
+
+from rpgan import book, notebooks, pages
+from rpgan.config import GanConfig, flatten
+from rpgan.errors import UserError
+from rpgan.ledger import VERDICTS, Claim, Ledger, load_ledger
+from rpgan.results import CHECKOUT, Measured
+
+CLAIM = Claim("a-claim", "E1", "Table 1", "table", "so it is", 2, "01_x/n", {"within": 0}, scale="any")
+LEDGER = Ledger(
+    {"01_x": "1. X", "02_y": "2. Y"}, (CLAIM, dataclasses.replace(CLAIM, id="b", result="02_y/n"))
+)
+RESULTS = {"01_x/n": Measured(2, n=7, interval=(1.5, 2.5), changed={"rate": 3})}
+
+
+def toc_files() -> list[str]:
+    toc = yaml.safe_load((CHECKOUT / "_toc.yml").read_text(encoding="utf-8"))
+    return [toc["root"], *(entry["file"] for part in toc["parts"] for entry in part["chapters"])]
+
+
+@pytest.mark.parametrize("file", toc_files())
+def test_every_entry_of_the_contents_exists(file: str) -> None:
+    assert any((CHECKOUT / file).with_suffix(suffix).exists() for suffix in (".md", ".ipynb"))
+
+
+def test_every_page_and_notebook_is_in_the_contents() -> None:
+    there = {f"notebooks/{path.stem}" for path in notebooks.chapters()}
+    there |= {f"book/{path.stem}" for path in (CHECKOUT / "book").glob("*.md")}
+    assert there <= set(toc_files())
+
+
+def test_config_is_off_line_and_launch_links_appear_with_an_address_only() -> None:
+    config = yaml.safe_load((CHECKOUT / "_config.yml").read_text(encoding="utf-8"))
+    assert config["execute"]["execute_notebooks"] == "off"
+    assert "sphinx_thebe" not in config["sphinx"]["config"]["extensions"]
+    assert bool(config["repository"]["url"]) == ("launch_buttons" in config)
+
+
+def test_set_up_cells_fetch_the_address_that_the_book_links_to() -> None:
+    repository = yaml.safe_load((CHECKOUT / "_config.yml").read_text(encoding="utf-8"))["repository"]
+    expected = f'repository, ref = "{repository["url"]}", "{repository["branch"]}"'
+    for path in notebooks.chapters():
+        sources = ["".join(c["source"]) for c in json.loads(path.read_text(encoding="utf-8"))["cells"]]
+        assert any(expected in source for source in sources), path.stem
+
+
+def test_pages_quote_chapters_and_switches_that_exist() -> None:
+    ledger = load_ledger(CHECKOUT / "book" / "claims.yml")
+    judged = {claim.result for claim in ledger.claims}
+    for path in (CHECKOUT / "book").glob("*.md"):
+        assert set(pages.QUOTE.findall(path.read_text(encoding="utf-8"))) <= judged, path.name
+    text = (CHECKOUT / "book" / "errata.md").read_text(encoding="utf-8")
+    switches = re.findall(r"`((?:train|loss|generator|data)\.\w+)`", text)
+    assert switches and set(switches) <= flatten(GanConfig("x")).keys()
+
+
+def test_the_ledger_page_shows_value_verdict_and_link() -> None:
+    text = pages.claims_tables(LEDGER, RESULTS, {"01_x"})
+    assert "[so it is]{#a-claim}" in text
+    assert "2 [1.5, 2.5] (n = 7; rate = 3), *book*, cpu, seed 0" in text
+    assert "../notebooks/01_x.ipynb" in text and "../notebooks/02_y.ipynb" not in text
+    assert text.count(".verdict-reproduced") == text.count(".verdict-not-attempted") == 1
+
+
+def test_counts_add_up() -> None:
+    last = pages.summary(LEDGER, RESULTS).split("* - ")[-1]
+    assert re.findall(r"  - (\S+)", last) == ["1", "–", "–", "1"]
+    assert len({pages.slug(outcome) for outcome in VERDICTS}) == 4
+
+
+def test_a_chapter_links_back_to_its_claims_only() -> None:
+    text = pages.back_links("01_x", LEDGER, RESULTS)
+    assert "<a-claim>" in text and "<b>" not in text
+    assert pages.back_links("03_z", LEDGER, RESULTS) == ""
+
+
+def test_quotes_are_values_or_say_that_nothing_was_run() -> None:
+    assert pages.quote("{{ 01_x/n }} and {{02_y/n}}", LEDGER, RESULTS) == "2 and *(not run)*"
+    with pytest.raises(UserError, match="quotes no chapter"):
+        pages.quote("{{ 09_q/n }}", LEDGER, RESULTS)
+
+
+def test_only_known_parts_are_filled_in() -> None:
+    assert pages.fill("a <!-- generated: b --> c", {"b": "B"}) == "a B c"
+    with pytest.raises(UserError, match="nothing generates 'x'; there are b"):
+        pages.fill("<!-- generated: x -->", {"b": "B"})
+
+
+def test_every_generated_part_has_a_place() -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in (CHECKOUT / "book").glob("*.md"))
+    wanted = {"summary", "claims", "executions", "environment"}
+    assert set(re.findall(r"<!-- generated: (\w+) -->", text)) == wanted
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout of one notebook that was executed without a kernel."""
+    monkeypatch.setenv("RPGAN_BUILD", str(tmp_path / "_build"))
+    (tmp_path / "book").mkdir()
+    (tmp_path / "notebooks").mkdir()
+    document = {"chapters": LEDGER.chapters, "claims": [dataclasses.asdict(CLAIM)]}
+    (tmp_path / "book" / "claims.yml").write_text(yaml.safe_dump(document))
+    (tmp_path / "book" / "ledger.md").write_text("# L\n\n<!-- generated: claims -->\n")
+    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: book/ledger\n")
+    (tmp_path / "_config.yml").write_text("title: T\n")
+    source = tmp_path / "notebooks" / "01_x.ipynb"
+    nbformat.write(new_notebook(cells=[new_code_cell("1")]), source)
+    sign(tmp_path, source, {})
+    return tmp_path
+
+
+def sign(root: Path, source: Path, parameters: dict) -> None:
+    for profile in ("book", "smoke"):
+        receipt = notebooks.Receipt(profile, parameters, 1.0, notebooks.fingerprint(source, root))
+        executed = notebooks.executed_path(profile, source)
+        executed.parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(new_notebook(metadata={notebooks.RECEIPT: dataclasses.asdict(receipt)}), executed)
+
+
+def test_a_stage_is_fresh_and_has_the_paths_of_the_repository(root: Path) -> None:
+    staged = book.stage("book", root)
+    (staged / "left-over").touch()
+    assert book.stage("book", root) == staged
+    files = {path.relative_to(staged).as_posix() for path in staged.rglob("*") if path.is_file()}
+    assert files == {"_toc.yml", "_config.yml", "book/claims.yml", "book/ledger.md", "notebooks/01_x.ipynb"}
+    assert "so it is" in (staged / "book" / "ledger.md").read_text()
+    assert "In the ledger" in (staged / "notebooks" / "01_x.ipynb").read_text()
+
+
+def test_a_smoke_book_says_so(root: Path) -> None:
+    assert "Smoke build" in (book.stage("smoke", root) / "_config.yml").read_text()
+    assert "Smoke build" not in (book.stage("book", root) / "_config.yml").read_text()
+
+
+def test_a_stale_or_altered_execution_is_not_published(root: Path) -> None:
+    source = root / "notebooks" / "01_x.ipynb"
+    sign(root, source, {"rate": 3})
+    with pytest.raises(UserError, match=r"executed with \{'rate': 3\}"):
+        book.stage("book", root)
+    source.write_text(source.read_text() + "\n")
+    with pytest.raises(UserError, match="changed since the execution; run: rpgan run 01_x --profile book"):
+        book.stage("book", root)
+    with pytest.raises(UserError, match="not executed under the profile paper"):
+        book.stage("paper", root)

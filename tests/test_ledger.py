@@ -1,0 +1,139 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rpgan import pages
+from rpgan.errors import UserError
+from rpgan.ledger import RULES, VERDICTS, Claim, holds, load_ledger, verdict
+from rpgan.notebooks import chapters
+from rpgan.results import CHECKOUT, Measured
+
+CLAIM = Claim(
+    "speed",
+    "E15",
+    "section 4.5",
+    "number",
+    "it is faster",
+    2.2,
+    "08_x/speed",
+    {"within": 0.1},
+    {"greater": 1},
+)
+LEDGER = CHECKOUT / "book" / "claims.yml"
+
+
+def test_a_verdict_is_one_of_four_and_computed() -> None:
+    exact = replace(CLAIM, scale="any")
+    outcomes = [verdict(exact, None if v is None else Measured(v)) for v in (2.3, 4.0, 0.9, None)]
+    assert tuple(outcomes) == VERDICTS
+
+
+def test_a_claim_about_training_is_reproduced_by_the_papers_budget_only() -> None:
+    assert verdict(CLAIM, Measured(2.2, profile="book")) == "same order"
+    assert verdict(CLAIM, Measured(2.2, profile="paper")) == "reproduced"
+    assert verdict(CLAIM, Measured(0.5, profile="book")) == "not reproduced"
+
+
+@pytest.mark.parametrize(
+    ("rule", "yes", "no", "published"),
+    [
+        ({"within": 0.1}, [95, 21], [95, 23], [100, 20]),
+        ({"within": 0}, 10, 10.001, 10),
+        ({"factor": 3}, 35, 25, 100),
+        ({"greater": 1}, [1.1, 2], [1, 2], None),
+        ({"less": 1}, 0.9, 1.0, None),
+        ({"largest": [2, 3]}, [1, 5, 2], [6, 5, 2], None),
+        ({"smallest": [1]}, [1, 5, 2], [3, 5, 2], None),
+        ({"rises": [[3, 2], [1, 2]]}, [1, 5, 2], [1, 2, 5], None),
+        ({"ranks": 0.9}, [10, 20, 40], [10, 40, 20], [1, 2, 3]),
+        ({"holds": True}, True, False, None),
+        ({"greater": 1, "less": 3}, 2, 4, None),
+    ],
+)
+def test_each_rule_can_hold_and_can_fail(rule: dict, yes: object, no: object, published: object) -> None:
+    assert holds(rule, yes, published)
+    assert not holds(rule, no, published)
+
+
+def test_a_number_that_is_merely_true_does_not_hold() -> None:
+    assert not holds({"holds": True}, 1, None)
+    with pytest.raises(UserError, match="claim speed: 08_x/speed does not fit its rule"):
+        verdict(CLAIM, Measured(True))
+    with pytest.raises(UserError, match="claim speed"):
+        verdict(CLAIM, Measured([2.2, 2.2]))
+
+
+def test_every_rule_has_words() -> None:
+    assert RULES.keys() == pages.WORDS.keys()
+    assert pages.rule_text(CLAIM) == "within 10 %; same order if greater than 1"
+
+
+def write(tmp_path: Path, **changes: object) -> Path:
+    entry = {
+        "id": "a",
+        "experiment": "E1",
+        "where": "Table 1",
+        "kind": "table",
+        "claim": "c",
+        "published": 1,
+        "result": "01_x/key",
+        "rule": {"within": 0.1},
+    }
+    entry = {k: v for k, v in (entry | changes).items() if v is not None}
+    document = {"chapters": {"01_x": "1. X"}, "claims": [entry]}
+    (tmp_path / "claims.yml").write_text(yaml.safe_dump(document))
+    return tmp_path / "claims.yml"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"where": None}, "claim a: where missing"),
+        ({"verdict": "reproduced"}, "claim a: verdict missing or unknown"),
+        ({"kind": "tables"}, "kind is 'tables'; expected one of table, figure"),
+        ({"scale": "smoke"}, "scale is 'smoke'; expected one of any, paper"),
+        ({"rule": {"near": 1}}, "no rule 'near'; rules: within"),
+        ({"rule": {}}, "rule is empty"),
+        ({"result": "02_y/key"}, "no chapter '02_y' is registered; chapters: 01_x"),
+        ({"result": "01_x"}, "expected NOTEBOOK/key"),
+    ],
+)
+def test_a_wrong_entry_is_named(tmp_path: Path, changes: dict, message: str) -> None:
+    assert load_ledger(write(tmp_path)).claims[0].id == "a"
+    with pytest.raises(UserError, match=message):
+        load_ledger(write(tmp_path, **changes))
+
+
+def test_an_id_is_taken_once(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    document = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump({**document, "claims": document["claims"] * 2}))
+    with pytest.raises(UserError, match="taken twice"):
+        load_ledger(path)
+
+
+def test_the_ledger_covers_every_experiment_and_table_of_the_paper() -> None:
+    claims = load_ledger(LEDGER).claims
+    assert {f"E{i}" for i in range(1, 18)} <= {claim.experiment for claim in claims}
+    for i in range(1, 6):
+        assert any(f"Table {i}" in claim.where for claim in claims), f"Table {i}"
+    places = " ".join(claim.where for claim in claims).replace("Fig. 5, 13", "Fig. 5, Fig. 13")
+    missing = [i for i in (3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18) if str(i) not in places]
+    assert not missing, "Figures 1 and 2 are diagrams; all others have a row"
+
+
+def test_every_notebook_is_a_chapter_of_the_ledger() -> None:
+    assert {path.stem for path in chapters()} <= load_ledger(LEDGER).chapters.keys()
+
+
+def test_every_rule_of_the_ledger_can_judge_what_it_publishes() -> None:
+    for claim in load_ledger(LEDGER).claims:
+        if {"within", "ranks", "factor"} & {*claim.rule, *claim.order}:
+            assert verdict(replace(claim, scale="any"), Measured(claim.published)) == "reproduced", claim.id
+
+
+def test_anchors_are_what_html_makes_of_them() -> None:
+    for claim in load_ledger(LEDGER).claims:
+        assert claim.id == claim.id.lower() and claim.id.replace("-", "").isalnum(), claim.id

@@ -1,0 +1,185 @@
+import json
+from pathlib import Path
+
+import nbformat
+import pytest
+import torch
+from nbformat.v4 import new_code_cell, new_notebook
+
+from rpgan import notebooks, results
+from rpgan.chapter import Result, settings, write_results
+from rpgan.errors import UserError
+
+COMMON = {"profile": "smoke", "device": "cpu", "seed": 0, "overrides": {}}
+N = {"smoke": 2, "book": 20, "paper": 100}
+PARAMETERS = 'profile: str = "book"  # smoke | book | paper\nseed: int = 0\nrate: float = None  # a rate'
+
+
+@pytest.fixture(autouse=True)
+def build_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("RPGAN_BUILD", str(tmp_path / "_build"))
+    monkeypatch.setenv("PYTHONPATH", str(results.CHECKOUT))
+    return tmp_path / "_build"
+
+
+def write_notebook(root: Path, name: str, *sources: str) -> Path:
+    cells = [new_code_cell(source) for source in sources]
+    cells[0].metadata["tags"] = ["parameters"]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    (root / "notebooks").mkdir(exist_ok=True)
+    nbformat.write(new_notebook(cells=cells, metadata=kernel), root / "notebooks" / f"{name}.ipynb")
+    return root / "notebooks" / f"{name}.ipynb"
+
+
+def test_none_takes_the_value_of_the_profile_and_a_given_value_wins() -> None:
+    assert settings({**COMMON, "n": None}, "01_x", n=N).n == 2
+    given = settings({**COMMON, "n": 7}, "01_x", n=N)
+    assert given.n == 7
+    assert given.changed == {"n": 7}
+    assert settings({**COMMON, "n": 2}, "01_x", n=N).changed == {}
+
+
+def test_a_whole_number_serves_as_a_rate_but_not_a_rate_as_a_whole_number() -> None:
+    rates = {"smoke": 0.5, "book": 0.5, "paper": 0.5}
+    assert settings({**COMMON, "rate": 1}, "01_x", rate=rates).rate == 1.0
+    with pytest.raises(UserError, match=r"n = 2.5 is a float; expected int"):
+        settings({**COMMON, "n": 2.5}, "01_x", n=N)
+    with pytest.raises(UserError, match="is a bool; expected int"):
+        settings({**COMMON, "n": True}, "01_x", n=N)
+
+
+def test_equal_seeds_give_equal_draws() -> None:
+    one, two = (settings({**COMMON, "seed": 3}, "01_x") for _ in range(2))
+    assert torch.equal(torch.rand(5, generator=one.rng), torch.rand(5, generator=two.rng))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"profile": "quick"}, "smoke, book, paper"),
+        ({"seed": "0"}, "expected int"),
+        ({"overrides": ["train.steps"]}, "expected dict"),
+        ({"overrides": {3: 4}}, "dotted"),
+        ({"device": "gpu"}, "expected auto, cpu"),
+        ({"In": ["", "# Parameters\nn_route = 3\n"]}, "n_route.*its parameters are profile, .*, n$"),
+    ],
+)
+def test_a_wrong_setting_is_told_with_the_right_ones(wrong: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        settings({**COMMON, "n": None, **wrong}, "01_x", n=N)
+
+
+def test_a_missing_parameter_is_told() -> None:
+    with pytest.raises(UserError, match="has no parameter n; its parameters are profile"):
+        settings(COMMON, "01_x", n=N)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_an_absent_gpu_is_an_error_and_auto_is_not() -> None:
+    with pytest.raises(UserError, match="'cuda' is not here"):
+        settings({**COMMON, "device": "cuda"}, "01_x")
+    assert settings({**COMMON, "device": "auto"}, "01_x").device == torch.device("cpu")
+
+
+def test_results_are_read_back_as_written_and_do_not_depend_on_the_time() -> None:
+    cfg = settings({**COMMON, "n": 7, "seed": 5}, "01_x", n=N)
+    values = {
+        "mean": Result(torch.tensor(1.5), n=4, unit="s", interval=(1.0, 2.0)),
+        "works": True,
+        "row": [1, 2],
+    }
+    first = write_results(cfg, values).read_bytes()
+    assert write_results(cfg, values).read_bytes() == first
+    read = results.read_results("smoke")
+    assert read["01_x/mean"] == results.Measured(1.5, 4, "s", (1.0, 2.0), "", "smoke", 5, "cpu", {"n": 7})
+    assert (read["01_x/works"].value, read["01_x/row"].value) == (True, [1, 2])
+    assert results.read_results("paper") == {}
+
+
+@pytest.mark.parametrize("value", [float("nan"), torch.tensor([1.0, float("inf")]), object()])
+def test_only_finite_plain_values_are_results(value: object) -> None:
+    with pytest.raises(UserError, match="result 'x'"):
+        write_results(settings(COMMON, "01_x"), {"x": value})
+
+
+def test_values_are_shown_with_four_digits_and_counts_in_full() -> None:
+    assert results.show(102_400_000) == "102,400,000"
+    assert results.show([0.123456, 2048.0, True]) == "0.1235, 2,048, yes"
+
+
+def test_parameters_are_read_as_data() -> None:
+    read = notebooks.parse_parameters(
+        ["a=3", "b=true", "c=1e-3", "d=None", 'e={"train.steps": 2}', "f=cpu", "g=x=y"]
+    )
+    assert read == {"a": 3, "b": True, "c": 0.001, "d": None, "e": {"train.steps": 2}, "f": "cpu", "g": "x=y"}
+    with pytest.raises(UserError, match="name=value"):
+        notebooks.parse_parameters(["a.b=3"])
+
+
+def test_chapters_go_by_number_name_or_path(tmp_path: Path) -> None:
+    two, ten = (write_notebook(tmp_path, name, "x = 1") for name in ("02_two", "10_ten"))
+    assert notebooks.select([], tmp_path) == [two, ten]
+    assert notebooks.select(["2", "02_two", "10", "notebooks/10_ten.ipynb"], tmp_path) == [two, two, ten, ten]
+    with pytest.raises(UserError, match="no chapter '3'; chapters: 02_two, 10_ten"):
+        notebooks.select(["3"], tmp_path)
+
+
+def test_unknown_and_mistyped_parameters_fail_before_anything_runs(tmp_path: Path) -> None:
+    write_notebook(tmp_path, "01_x", PARAMETERS, "raise SystemExit")
+    with pytest.raises(
+        UserError, match=r"no parameter 'rat'; its parameters are profile: str = .*rate: float"
+    ):
+        notebooks.run([], "smoke", {"rat": 3}, root=tmp_path)
+    with pytest.raises(UserError, match="rate = 'high' is a str; expected float"):
+        notebooks.run([], "smoke", {"rate": "high"}, root=tmp_path)
+    assert not list(tmp_path.glob("_build/**/*.ipynb"))
+
+
+def test_a_run_leaves_a_signed_copy_with_its_results(tmp_path: Path) -> None:
+    work = (
+        "from rpgan.chapter import settings, write_results\n"
+        'cfg = settings(globals() | {"device": "cpu", "overrides": {}}, "01_x",\n'
+        '    rate={"smoke": 0.1, "book": 0.2, "paper": 0.3})\n'
+        'write_results(cfg, {"rate": cfg.rate})'
+    )
+    notebook = write_notebook(tmp_path, "01_x", PARAMETERS, work)
+    lines: list[str] = []
+    (receipt,) = notebooks.run(["1"], "smoke", {"rate": 2}, root=tmp_path, echo=lines.append)
+    executed = notebooks.executed_path("smoke", notebook)
+    assert notebooks.read_receipt(executed) == receipt
+    assert receipt.fingerprint == notebooks.fingerprint(notebook, tmp_path)
+    assert results.read_results("smoke")["01_x/rate"].value == 2.0
+    assert len(lines) == 1 and lines[0].startswith("01_x")
+    (injected,) = (c for c in nbformat.read(executed, 4).cells if "injected-parameters" in c.metadata.tags)
+    assert "remove-cell" in injected.metadata.tags
+    notebook.write_text(notebook.read_text() + "\n")
+    assert receipt.fingerprint != notebooks.fingerprint(notebook, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "profile", ["book", "smoke"]
+)  # one without, one with an injected cell before the failure
+def test_a_failing_cell_is_named_as_in_the_source(tmp_path: Path, profile: str) -> None:
+    notebook = write_notebook(tmp_path, "01_x", PARAMETERS, "y = 1", "z = y\n1 / 0")
+    with pytest.raises(
+        UserError, match=r"01_x.ipynb, cell 2 \('z = y'\) raised ZeroDivisionError: division by zero"
+    ):
+        notebooks.run_notebook(notebook, profile, root=tmp_path)
+    assert not notebooks.executed_path(profile, notebook).exists()
+
+
+@pytest.mark.parametrize("path", notebooks.chapters(), ids=lambda path: path.stem)
+def test_source_notebooks_follow_the_template(path: Path) -> None:
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert not any(cell["outputs"] or cell["execution_count"] for cell in code)
+    assert notebook["metadata"]["kernelspec"]["name"] == "python3"
+    assert code[0]["metadata"]["tags"] == ["parameters"]
+    assert f'"{path.stem}"' in "".join(
+        line for cell in code for line in cell["source"] if "settings(" in line
+    )
+    for cell in code:
+        for kind in ("figure", "image"):
+            assert (kind in cell["metadata"].get("mystnb", {})) == (
+                "image" in cell["metadata"].get("mystnb", {})
+            )
