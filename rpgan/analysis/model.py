@@ -1,0 +1,103 @@
+"""The model's countable properties: paths, coverage, operations, the images of a small generator (sections 3, 4)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from rpgan import paths
+from rpgan.config import GanConfig, GeneratorConfig, standard_twin
+from rpgan.losses import all_pairs_diversity
+from rpgan.models.bucket import STRATEGIES
+from rpgan.models.generator import RandomPathGenerator, build_generator, render
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One row of Table 1."""
+
+    size: int  # pixels
+    buckets: int
+    n_in: int  # instances in each bucket
+    d_steps: int  # discriminator updates a generator update
+    batch: int
+    coverage: float  # paths over training images
+
+
+TABLE_1 = {
+    "cifar10-rpgan": Protocol(32, 5, 40, 5, 64, 2048),
+    "anime-rpgan": Protocol(64, 6, 20, 1, 32, 2970),
+    "lsun-rpgan": Protocol(128, 7, 20, 1, 16, 420),
+}  # as published in version 2
+IMAGES = {"cifar10-rpgan": 50_000, "anime-rpgan": 21_551, "lsun-rpgan": 3_033_042}  # of the training sets
+
+
+def protocol(config: GanConfig, n_images: int) -> Protocol:
+    """Reads a row of Table 1 off an experiment."""
+    sizes = config.generator.bucket_sizes
+    return Protocol(
+        size=config.generator.image_shape[1],
+        buckets=len(sizes),
+        n_in=sizes[0],
+        d_steps=config.train.d_steps,
+        batch=config.train.batch_size,
+        coverage=paths.count(sizes) / n_images,
+    )
+
+
+def equals_table_1(rows: Mapping[str, Protocol]) -> bool:
+    """Whether the rows are the paper's, its coverage to the two digits that it prints for two of them."""
+    return all(
+        row.__dict__ | {"coverage": 0} == TABLE_1[name].__dict__ | {"coverage": 0}
+        and abs(row.coverage / TABLE_1[name].coverage - 1) < 0.01
+        for name, row in rows.items()
+    )
+
+
+def multiplications_over_twin(config: GeneratorConfig, n: int = 2) -> float:
+    """Operations of n random paths over those of n images of the standard GAN; 1 if routing costs none."""
+    routed, twin = build_generator(config), build_generator(standard_twin(config))
+    rng = torch.Generator().manual_seed(0)
+    single = torch.zeros(n, len(config.bucket_sizes), dtype=torch.int64)
+    latents = routed.latent.expand(n, -1) if routed.latent is not None else None
+    return _flops(routed, routed.sample_paths(n, rng), latents) / _flops(
+        twin, single, twin.sample_latents(n, rng)
+    )
+
+
+@torch.no_grad()
+def _flops(generator: RandomPathGenerator, routes: Tensor, latents: Tensor | None) -> int:
+    with FlopCounterMode(display=False) as counter:
+        generator.eval()(routes, latents)
+    return counter.get_total_flops()
+
+
+def distinct_images(generator: RandomPathGenerator) -> int:
+    """Number of different images among those of all paths; the generator must be small enough to enumerate."""
+    images = render(generator, paths.enumerate_all(generator.bucket_sizes))
+    return len(images.flatten(1).unique(dim=0))
+
+
+@torch.no_grad()
+def routing_deviation(generator: RandomPathGenerator, routes: Tensor) -> dict[str, float]:
+    """Largest difference of each routing strategy's images to those of one call a row, in [−1, 1] units."""
+    previous, images = generator.strategy, {}
+    for strategy in STRATEGIES:
+        generator.strategy = strategy
+        images[strategy] = generator.eval()(routes)
+    generator.strategy = previous
+    return {name: float((i - images["per_sample"]).abs().max()) for name, i in images.items()}
+
+
+def twin_images_equal(network: nn.Sequential, routed: RandomPathGenerator, latents: Tensor) -> bool:
+    """Whether a network and its routed form with one instance a bucket give the same bits (section 3.2)."""
+    single = torch.zeros(len(latents), len(routed.buckets), dtype=torch.int64)
+    return torch.equal(network.eval()(latents), routed.eval()(single, latents))
+
+
+@torch.no_grad()
+def diversity_over_maximum(generator: RandomPathGenerator) -> list[float]:
+    """All-pairs diversity of each bucket over its largest possible value 2m², at the weights as they are."""
+    return [float(all_pairs_diversity(b)) / (2 * len(b) ** 2) for b in generator.buckets if len(b) > 1]

@@ -1,0 +1,73 @@
+"""What one bucket is responsible for: the same path with one entry varied (section 4.1, figures 2–5)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+
+from rpgan import paths as path
+from rpgan.images import to_uint8
+from rpgan.models.generator import RandomPathGenerator, render
+
+
+@dataclass(frozen=True)
+class VariationGrid:
+    """One image and, for every bucket of several instances, the images of its alternatives."""
+
+    path: Tensor  # int64 (n_buckets,)
+    original: Tensor  # uint8 (c, h, w)
+    rows: dict[int, Tensor]  # bucket → uint8 (k, c, h, w)
+    instances: dict[int, Tensor]  # bucket → int64 (k,), the instance behind each image
+
+
+def plural_buckets(bucket_sizes: Sequence[int]) -> list[int]:
+    """Buckets that can be varied, those of more than one instance."""
+    return [bucket for bucket, size in enumerate(bucket_sizes) if size > 1]
+
+
+def variation_grid(
+    generator: RandomPathGenerator, route: Int64[Tensor, " n_buckets"], n: int, rng: torch.Generator
+) -> VariationGrid:
+    """Varies each bucket of one path over n distinct other instances, or over all there are (E1–E4).
+
+    All images come from one call, so that the beginnings that they share are computed once.
+    """
+    sizes = generator.bucket_sizes
+    instances = {b: path.alternatives(route, b, sizes[b], n, rng) for b in plural_buckets(sizes)}
+    routes = [route[None], *(path.vary(route, b, chosen) for b, chosen in instances.items())]
+    original, *rows = to_uint8(render(generator, torch.cat(routes))).split([len(r) for r in routes])
+    return VariationGrid(route, original[0], dict(zip(instances, rows, strict=True)), instances)
+
+
+def varied_groups(
+    generator: RandomPathGenerator, n_routes: int, n: int, rng: torch.Generator
+) -> dict[int, UInt8[Tensor, "routes k c h w"]]:
+    """Images of n distinct instances of each bucket around the same random routes, the protocol of D (E6, E7).
+
+    A bucket of fewer than n instances gives all it has; one of a single instance is left out.
+    """
+    sizes = generator.bucket_sizes
+    routes = generator.sample_paths(n_routes, rng)
+    groups = {}
+    for bucket in plural_buckets(sizes):
+        chosen = [torch.randperm(sizes[bucket], generator=rng)[:n] for _ in routes]
+        varied = [path.vary(route, bucket, c) for route, c in zip(routes, chosen, strict=True)]
+        images = to_uint8(render(generator, torch.cat(varied)))
+        groups[bucket] = images.unflatten(0, (n_routes, -1))
+    return groups
+
+
+def pair_sums_of_groups(
+    groups: dict[int, Tensor],
+    n_buckets: int,
+    distance: Callable[[Tensor], Tensor],
+    pair_sums: Callable[[Tensor], Tensor],
+) -> Float[Tensor, "routes n_buckets"]:
+    """Sums of pair distances of every group; NaN in the columns of buckets that were not varied."""
+    routes = len(next(iter(groups.values())))
+    sums = torch.full((routes, n_buckets), torch.nan, dtype=torch.float64)
+    for bucket, images in groups.items():
+        sums[:, bucket] = pair_sums(distance(images))
+    return sums

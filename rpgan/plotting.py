@@ -1,0 +1,111 @@
+"""Drawing: arrays in, matplotlib axes out. Nothing is computed here that a conclusion could rest on."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from rpgan.analysis.variation import VariationGrid
+from rpgan.images import tile
+
+PALETTE = [
+    "#9c4221",
+    "#2f6690",
+    "#5b8e3e",
+    "#b8860b",
+    "#6d4c7d",
+    "#4a5568",
+]  # told apart without red and green
+PAPER = "#58616f"  # the colour of what the paper published
+
+
+def style() -> None:
+    """Sets the book's look for all figures that follow: white ground, quiet axes, a colour-blind-safe palette."""
+    sns.set_theme(
+        style="ticks",
+        palette=PALETTE,
+        rc={
+            "figure.dpi": 130,
+            "figure.constrained_layout.use": True,
+            "font.size": 9,
+            "axes.titlesize": 9,
+            "axes.labelsize": 9,
+            "xtick.labelsize": 8,
+            "ytick.labelsize": 8,
+            "legend.fontsize": 8,
+            "legend.frameon": False,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "image.interpolation": "nearest",
+        },
+    )
+
+
+def draw_sheet(ax: Axes, images: Tensor, columns: int, padding: int = 1, title: str = "") -> None:
+    """Draws uint8 images (n, c, h, w) as rows on a white sheet."""
+    sheet = tile(images, columns, padding).permute(1, 2, 0).numpy()
+    ax.imshow(sheet.squeeze(), cmap="gray", vmin=0, vmax=255)
+    ax.set_title(title)
+    ax.set_axis_off()
+
+
+def draw_variation(ax: Axes, grid: VariationGrid, padding: int = 1) -> None:
+    """Draws the original at the left of one row a bucket, and the bucket's alternatives behind a gap."""
+    size = grid.original.shape[-1]
+    cell, gap = size + padding, size // 3
+    columns = 1 + max(len(row) for row in grid.rows.values())
+    canvas = np.full((len(grid.rows) * cell, columns * cell + gap, grid.original.shape[0]), 255, np.uint8)
+    for y, row in enumerate(grid.rows.values()):
+        for x, image in enumerate([grid.original, *row]):
+            left = x * cell + (gap if x else 0)
+            canvas[y * cell : y * cell + size, left : left + size] = image.permute(1, 2, 0).numpy()
+    ax.imshow(canvas.squeeze(), cmap="gray", vmin=0, vmax=255)
+    ax.set_yticks(
+        [y * cell + size / 2 for y in range(len(grid.rows))], [f"bucket {b + 1}" for b in grid.rows]
+    )
+    ax.set_xticks(
+        [size / 2, cell + gap + (columns - 1) * cell / 2], ["original", "other instances of the bucket"]
+    )
+    ax.tick_params(length=0)
+    sns.despine(ax=ax, left=True, bottom=True)
+
+
+def figure_of(n: int, width: float = 7.0, ratio: float = 0.5) -> tuple[Figure, list[Axes]]:
+    """Makes a figure of n axes side by side, `ratio` times as high as one of them is wide."""
+    figure, axes = plt.subplots(1, n, figsize=(width, width / n * ratio), squeeze=False)
+    return figure, list(axes[0])
+
+
+def draw_paths(ax: Axes, bucket_sizes: Sequence[int], routes: Tensor) -> None:
+    """Draws every bucket as a column of instances, and paths (n, n_buckets) as lines through them."""
+    top = max(bucket_sizes)
+    height = [
+        np.linspace(0, top - 1, size) if size > 1 else np.array([(top - 1) / 2]) for size in bucket_sizes
+    ]
+    for bucket, ys in enumerate(height):
+        ax.scatter([bucket + 1] * len(ys), ys, s=42, color="white", edgecolor=PAPER, linewidth=1, zorder=3)
+    for k, route in enumerate(routes.tolist()):
+        ys = [height[b][i] for b, i in enumerate(route)]
+        xs = [0.3, *range(1, len(ys) + 1), len(ys) + 0.7]
+        color = PALETTE[k % len(PALETTE)]
+        ax.plot(xs, [(top - 1) / 2, *ys, ys[-1]], color=color, linewidth=1.6, zorder=2)
+        ax.scatter(range(1, len(ys) + 1), ys, s=42, color=color, zorder=4)
+    ax.text(0.2, (top - 1) / 2, "$Z$", ha="right", va="center", fontsize=11)
+    ax.set_xticks(range(1, len(bucket_sizes) + 1), [f"$B_{b + 1}$" for b in range(len(bucket_sizes))])
+    ax.set_yticks([])
+    sns.despine(ax=ax, left=True, bottom=True)
+
+
+def draw_shares(ax: Axes, shares: Mapping[str, Sequence[float]], buckets: Sequence[int]) -> None:
+    """Draws the share of each bucket in several kinds of change, a group of bars a bucket."""
+    width = 0.8 / len(shares)
+    for k, (name, values) in enumerate(shares.items()):
+        xs = [x + (k - (len(shares) - 1) / 2) * width for x in range(len(buckets))]
+        ax.bar(xs, values, width * 0.92, label=name, color=PALETTE[k])
+    ax.set_xticks(range(len(buckets)), [f"bucket {b + 1}" for b in buckets])
+    ax.set_ylabel("share of the change")
+    ax.legend()
