@@ -39,17 +39,20 @@ def train_command(
     profile: Profile = "book",
     sets: Sets = [],  # noqa: B006
     out: Annotated[
-        Path | None, typer.Option(help="Run directory; runs/PROFILE/EXPERIMENT by default.")
+        Path | None, typer.Option(help="Run directory; by default runs/PROFILE/EXPERIMENT, with a suffix for settings changed by --set.")
     ] = None,
     device: Device = "auto",
     workers: Annotated[int, typer.Option(help="Processes that decode images of large folders.")] = 0,
 ) -> None:
     """Train an experiment; the same command again continues an interrupted run."""
+    from rpgan.obtain import run_directory
     from rpgan.presets import resolve
     from rpgan.training import train
 
-    config = resolve(experiment, profile, parse_settings(sets))
-    best = train(config, out or Path("runs") / profile / experiment, device=device, workers=workers)
+    changes = parse_settings(sets)
+    config = resolve(experiment, profile, changes)
+    directory = out or run_directory(config, profile, changes)
+    best = train(config, directory, device=device, workers=workers)
     print(f"best checkpoint: {best}")
 
 
@@ -67,6 +70,20 @@ def sample_command(
 
     write_samples(model, n, seed, out)
     print(f"{n:,} images of {model}: {out}")
+
+
+@app.command("grid")
+def grid_command(
+    model: Annotated[str, typer.Argument(help="Name of a committed checkpoint, or a checkpoint directory.")],
+    n: Annotated[int, typer.Option("--n", help="Other instances shown a bucket.", min=1)] = 8,
+    seed: Annotated[int, typer.Option(help="Seed of the path and the alternatives.")] = 0,
+    out: Annotated[Path, typer.Option(help="A .png file.")] = Path("grid.png"),
+) -> None:
+    """Draw a variation grid: one path, each bucket varied in a row."""
+    from rpgan.samples import write_grid
+
+    write_grid(model, n, seed, out)
+    print(f"variation grid of {model}: {out}")
 
 
 @app.command("export")
@@ -109,7 +126,7 @@ def run_command(
     from rpgan import notebooks
 
     if prepare_only:
-        notebooks.prepare(chapters, profile, notebooks.parse_parameters(parameters))
+        notebooks.prepare(chapters, profile)
     else:
         notebooks.run(chapters, profile, notebooks.parse_parameters(parameters))
 
@@ -152,10 +169,8 @@ def _parse_value(text: str, value: str) -> object:
 def describe_model(name: str, card: dict) -> str:
     """One line about a checkpoint."""
     scores = ", ".join(f"{s['name']} {s['value']:.4g} (n = {s['n']:,})" for s in card.get("scores", [])[:1])
-    size = card["storage"]["bytes"] / 1e6
-    return (
-        f"{name:<22} {card.get('steps', 0):>7,} steps  {card['parameters'] / 1e6:6.2f} M  {size:5.1f} MB  {scores}"
-    )
+    size, steps = card["storage"]["bytes"] / 1e6, card.get("steps", 0)
+    return f"{name:<22} {steps:>7,} steps  {card['parameters'] / 1e6:6.2f} M  {size:5.1f} MB  {scores}"
 
 
 def main() -> None:

@@ -86,15 +86,15 @@ def draw_paths(ax: Axes, bucket_sizes: Sequence[int], routes: Tensor) -> None:
     height = [
         np.linspace(0, top - 1, size) if size > 1 else np.array([(top - 1) / 2]) for size in bucket_sizes
     ]
-    for bucket, ys in enumerate(height):
-        ax.scatter([bucket + 1] * len(ys), ys, s=42, color="white", edgecolor=PAPER, linewidth=1, zorder=3)
+    for bucket, places in enumerate(height):
+        ax.scatter([bucket + 1] * len(places), places, s=42, color="white", edgecolor=PAPER, linewidth=1, zorder=3)
     for k, route in enumerate(routes.tolist()):
-        ys = [height[b][i] for b, i in enumerate(route)]
+        ys = [float(height[b][i]) for b, i in enumerate(route)]
         xs = [0.3, *range(1, len(ys) + 1), len(ys) + 0.7]
         color = PALETTE[k % len(PALETTE)]
-        ax.plot(xs, [(top - 1) / 2, *ys, ys[-1]], color=color, linewidth=1.6, zorder=2)
+        ax.plot(xs, [middle, *ys, ys[-1]], color=color, linewidth=1.6, zorder=2)
         ax.scatter(range(1, len(ys) + 1), ys, s=42, color=color, zorder=4)
-    ax.text(0.2, (top - 1) / 2, "$Z$", ha="right", va="center", fontsize=11)
+    ax.text(0.2, middle, "$Z$", ha="right", va="center", fontsize=11)
     ax.set_xticks(range(1, len(bucket_sizes) + 1), [f"$B_{b + 1}$" for b in range(len(bucket_sizes))])
     ax.set_yticks([])
     sns.despine(ax=ax, left=True, bottom=True)

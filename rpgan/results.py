@@ -37,10 +37,19 @@ class Measured(Result):
     changed: Mapping[str, Any] = field(default_factory=dict)  # parameters that differed from the profile's
 
 
+def home() -> Path:
+    """Returns the checkout, or the working directory where the package is installed without one."""
+    return CHECKOUT if (CHECKOUT / "_toc.yml").exists() else Path.cwd()
+
+
 def build_root() -> Path:
-    """Returns where generated files go: `$RPGAN_BUILD`, else `_build` of the checkout (or here)."""
-    home = CHECKOUT if (CHECKOUT / "_toc.yml").exists() else Path.cwd()
-    return Path(os.environ.get("RPGAN_BUILD") or home / "_build").resolve()
+    """Returns where generated files go: `$RPGAN_BUILD`, else `_build` of the checkout or working directory."""
+    return Path(os.environ.get("RPGAN_BUILD") or home() / "_build").resolve()
+
+
+def runs_root() -> Path:
+    """Returns where training runs go, a folder each profile: `runs` of the checkout or working directory."""
+    return home() / "runs"
 
 
 def results_path(profile: str, notebook: str) -> Path:

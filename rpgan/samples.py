@@ -7,14 +7,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rpgan.analysis.variation import variation_grid
 from rpgan.checkpoint import load_generator
 from rpgan.errors import UserError
 from rpgan.images import save_png, tile, to_uint8
 from rpgan.models.generator import render
+from rpgan.plotting import draw_variation, figure_of, style
 
 
 def write_samples(model: str | Path, n: int, seed: int, out: Path) -> None:
-    """Draws n paths and writes their images, as a PNG sheet or an NPZ of `images` (n, h, w, c) and `paths`."""
+    """Draws n paths and writes their images: a PNG sheet, or an NPZ of `images` (n, h, w, c) and `paths`."""
     if out.suffix not in WRITERS:
         raise UserError(f"--out {out}; expected a name that ends in {' or '.join(WRITERS)}")
     generator = load_generator(model)
@@ -34,3 +36,17 @@ def _write_npz(out: Path, images: Tensor, paths: Tensor) -> None:
 
 
 WRITERS: dict[str, Callable[[Path, Tensor, Tensor], None]] = {".png": _write_png, ".npz": _write_npz}
+
+
+def write_grid(model: str | Path, n: int, seed: int, out: Path) -> None:
+    """Draws one path and writes its variation grid, n alternatives a bucket, as PNG."""
+    if out.suffix != ".png":
+        raise UserError(f"--out {out}; expected a name that ends in .png")
+    generator = load_generator(model)
+    rng = torch.Generator().manual_seed(seed)
+    grid = variation_grid(generator, generator.sample_paths(1, rng)[0], n, rng)
+    style()
+    figure, (ax,) = figure_of(1, width=5.4, ratio=0.5)
+    draw_variation(ax, grid)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(out, bbox_inches="tight")

@@ -1,0 +1,1 @@
+"""What the paper concludes from trained generators, one file a section."""

@@ -1,0 +1,63 @@
+"""The countable properties of the model, and the published table."""
+
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+import rpgan
+from rpgan.analysis import model
+from rpgan.config import GeneratorConfig
+from rpgan.models.generator import build_generator
+from rpgan.presets import EXPERIMENTS
+
+SMALL = GeneratorConfig(
+    architecture="fc", image_shape=(1, 4, 4), widths=(6, 5), bucket_sizes=(3, 2, 2), latent_dim=4
+)
+
+
+def rows():
+    return {name: model.protocol(EXPERIMENTS[name], n) for name, n in model.IMAGES.items()}
+
+
+def test_experiments_are_table_1():
+    assert model.equals_table_1(rows())
+    assert rows()["cifar10-rpgan"].coverage == 2048
+
+
+def test_another_protocol_is_not_table_1():
+    changed = rows() | {"cifar10-rpgan": replace(rows()["cifar10-rpgan"], d_steps=1)}
+    assert not model.equals_table_1(changed)
+
+
+def test_a_path_costs_what_the_standard_gan_costs():
+    config = GeneratorConfig(widths=(4,) * 4, bucket_sizes=(3,) * 5, latent_dim=8)
+    assert model.multiplications_over_twin(config) == 1
+
+
+def test_equal_instances_give_equal_images():
+    generator = build_generator(SMALL).eval()
+    assert model.distinct_images(generator) == 12
+    generator.buckets[1].instances[1].load_state_dict(generator.buckets[1].instances[0].state_dict())
+    assert model.distinct_images(generator) == 6
+
+
+def test_strategies_deviate_by_rounding_only(rng):
+    generator = build_generator(SMALL)
+    deviation = model.routing_deviation(generator, generator.sample_paths(20, rng))
+    assert deviation.pop("per_sample") == 0 and len(deviation) == 2
+    assert max(deviation.values()) < 1e-5 and generator.strategy == "auto"
+
+
+def test_a_network_equals_its_routed_form_and_no_other(rng):
+    network = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 16), nn.Unflatten(1, (1, 4, 4)))
+    latents = torch.randn(5, 4, generator=rng)
+    assert model.twin_images_equal(network, rpgan.randomize(network, (0, 2), 1), latents)
+    other = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 16), nn.Unflatten(1, (1, 4, 4)))
+    assert not model.twin_images_equal(other, rpgan.randomize(network, (0, 2), 1), latents)
+
+
+def test_diversity_at_initialisation_leaves_one_mth():
+    config = GeneratorConfig(widths=(16,) * 4, bucket_sizes=(10,) * 5, latent_dim=32)
+    shares = model.diversity_over_maximum(build_generator(config))
+    assert all(abs(share - 0.9) < 0.01 for share in shares)

@@ -1,0 +1,57 @@
+"""Variation grids: one bucket varies, everything else stays."""
+
+import pytest
+import torch
+
+from rpgan import paths
+from rpgan.analysis.variation import pair_sums_of_groups, plural_buckets, varied_groups, variation_grid
+from rpgan.config import GeneratorConfig
+from rpgan.images import to_uint8
+from rpgan.metrics.diversity import pair_sums
+from rpgan.models.generator import build_generator, render
+
+SIZES = (4, 6, 1, 3)
+
+
+@pytest.fixture
+def generator():
+    config = GeneratorConfig(
+        architecture="dcgan", image_shape=(1, 32, 32), widths=(6, 5, 4), bucket_sizes=SIZES, latent_dim=8
+    )
+    return build_generator(config).eval()
+
+
+def test_a_grid_shows_what_its_instances_say(generator, rng):
+    route = generator.sample_paths(1, rng)[0]
+    grid = variation_grid(generator, route, 3, rng)
+    assert torch.equal(grid.original, to_uint8(render(generator, route[None]))[0])
+    assert list(grid.rows) == plural_buckets(SIZES) == [0, 1, 3]
+    for bucket, row in grid.rows.items():
+        chosen = grid.instances[bucket]
+        assert len(chosen.unique()) == len(chosen) == len(row) and route[bucket] not in chosen
+        assert torch.equal(row, to_uint8(render(generator, paths.vary(route, bucket, chosen))))
+
+
+def test_a_small_bucket_gives_all_its_alternatives(generator, rng):
+    grid = variation_grid(generator, generator.sample_paths(1, rng)[0], 8, rng)
+    assert {bucket: len(row) for bucket, row in grid.rows.items()} == {0: 3, 1: 5, 3: 2}
+
+
+def test_a_bucket_that_does_nothing_has_no_share(generator, rng):
+    with torch.no_grad():
+        for instance in generator.buckets[1].instances[1:]:
+            instance.load_state_dict(generator.buckets[1].instances[0].state_dict())
+    groups = varied_groups(generator, 5, 3, rng)
+    assert {bucket: tuple(g.shape[:2]) for bucket, g in groups.items()} == {0: (5, 3), 1: (5, 3), 3: (5, 3)}
+
+    def squared(images):
+        flat = images.flatten(2).double()
+        return torch.cdist(flat, flat).square()
+
+    sums = pair_sums_of_groups(groups, 4, squared, pair_sums)
+    assert sums[:, 1].eq(0).all() and sums[:, [0, 3]].gt(0).all() and sums[:, 2].isnan().all()
+
+
+def test_the_same_seed_gives_the_same_groups(generator):
+    one, other = (varied_groups(generator, 2, 2, torch.Generator().manual_seed(5)) for _ in range(2))
+    assert all(torch.equal(one[bucket], other[bucket]) for bucket in one)
