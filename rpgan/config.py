@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 import math
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -70,6 +70,7 @@ class TrainConfig:
     g_lr: float = 2.5e-4  # Adam's rate for the generator
     d_lr: float = 2.5e-4  # Adam's rate for the discriminator
     betas: tuple[float, ...] = (0.5, 0.999)  # Adam's decay rates
+    decay_steps: int = 0  # last steps, over which both learning rates fall linearly to 0
     ema: float = 0.0  # decay of the averaged generator; 0 keeps none
     idle_instances: str = "zero"  # zero (Adam moves instances that were not drawn) | skip
     routing: str = "uniform"  # uniform (every instance independently) | balanced (equally often a batch)
@@ -126,7 +127,7 @@ class ClassifierConfig:
 
 
 Config = GanConfig | ClassifierConfig
-C = TypeVar("C", GanConfig, ClassifierConfig)
+C = TypeVar("C", bound=Config)
 T = TypeVar("T")
 KINDS: dict[str, type[Config]] = {"gan": GanConfig, "classifier": ClassifierConfig}
 # Least and most of a number, by the last part of its key; 0 and no bound for all others.
@@ -187,7 +188,7 @@ def from_dict(data: Mapping[str, Any]) -> Config:
     return _build(KINDS[kind], leaves)
 
 
-def _leaves(data: Mapping[str, Any], prefix: str = "") -> typing.Iterator[tuple[str, Any]]:
+def _leaves(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in data.items():
         if isinstance(value, Mapping):
             yield from _leaves(value, f"{prefix}{key}.")
@@ -220,7 +221,7 @@ def _checked(key: str, value: Any, annotation: Any) -> Any:
     return _in_range(key, value) if annotation in (int, float) else value
 
 
-def _in_range(key: str, value: float) -> float:
+def _in_range(key: str, value: int | float) -> int | float:
     least, most = RANGES.get(key.rpartition(".")[2], (0, math.inf))
     if not (least <= value <= most and math.isfinite(value)):
         expected = f"from {least} to {most}" if most < math.inf else f"of at least {least}"

@@ -144,11 +144,17 @@ BOOK: dict[str, dict[str, Any]] = {
         "generator.widths": (32,) * 4,
         "discriminator.widths": (32, 64, 64, 64),
         "discriminator.downsamplings": 3,
-        "train.steps": 12_000,
+        "train.steps": 9_500,
+        "train.decay_steps": 3_500,
         "train.evaluate_n": 5_000,
     },
     "mnist-linear": CPU_GAN
-    | {"generator.widths": (64, 128, 256, 512), "train.steps": 40_000, "train.evaluate_n": 5_000},
+    | {
+        "generator.widths": (64, 128, 256, 512),
+        "train.steps": 17_000,
+        "train.decay_steps": 4_000,
+        "train.evaluate_n": 5_000,
+    },
     "cifar10-rpgan": CIFAR_CPU,
     "cifar10-gan": CIFAR_CPU,
     "sprites-rpgan": CPU_GAN
@@ -205,5 +211,6 @@ def _smoke(name: str) -> dict[str, Any]:
     )
 
 
-OFFLINE = {"mnist": "mnist-5k", "cifar10": "mnist-5k"}  # stand-ins whose images need no download
+# Stand-ins whose images need no download.
+OFFLINE = {"mnist": "mnist-5k", "cifar10": "mnist-5k", "anime-faces": "sprites", "lsun-bedroom": "sprites"}
 AMOUNTS: dict[str, Callable[[str], dict[str, Any]]] = {"smoke": _smoke, "book": _book, "paper": _paper}

@@ -17,7 +17,7 @@ def step_rng(seed: int, step: int, stream: int = 0) -> torch.Generator:
 
 
 class StepSampler(Sampler[list[int]]):
-    """Yields the indices of step after step, every epoch in a new order that depends on (seed, epoch) only."""
+    """Yields the indices of step after step; every epoch has an order of its own, set by (seed, epoch)."""
 
     def __init__(self, length: int, batch_size: int, seed: int, start: int, stop: int) -> None:
         self.length, self.batch_size, self.seed = length, batch_size, seed

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from rpgan.config import ClassifierConfig
 from rpgan.datasets import ImageDataset
+from rpgan.errors import UserError
 from rpgan.images import to_float
 from rpgan.models.classifier import build_classifier
 from rpgan.models.generator import eval_mode
@@ -16,12 +17,14 @@ from rpgan.training.batches import step_rng
 from rpgan.training.score import Score
 
 WARM_UP = 200  # steps of linear rise before the cosine
+MOST_HELD_OUT = 10_000  # images of a score; the sprites have many more, of which the first are as good as any
 
 
 class ClassifierTask:
     """A classifier, its optimiser and one update."""
 
     def __init__(self, config: ClassifierConfig, fabric: Fabric, held_out: ImageDataset) -> None:
+        _check_outputs(config.outputs, held_out.all_labels())
         self.config, self.fabric, self.held_out = config, fabric, held_out
         self.batch_size = config.train.batch_size
         self.model = build_classifier(config, config.seed).to(fabric.device)
@@ -53,7 +56,7 @@ class ClassifierTask:
     @torch.no_grad()
     def evaluate(self) -> list[Score]:
         """Error rates on the held-out split: their mean first, then each label's where there are several."""
-        n, k = len(self.held_out), len(self.model.outputs)
+        n, k = min(len(self.held_out), MOST_HELD_OUT), len(self.model.outputs)
         wrong = torch.zeros(k)
         with eval_mode(self.model):
             for start in range(0, n, 500):
@@ -71,6 +74,15 @@ class ClassifierTask:
     def about(self) -> dict[str, object]:
         """What the card says of the training beside its config."""
         return {"labels": len(self.config.outputs)}
+
+
+def _check_outputs(outputs: tuple[int, ...], labels: Tensor) -> None:
+    """Raises UserError unless there is one output a label, with room for its classes."""
+    needed = [int(most) + 1 for most in labels.reshape(len(labels), -1).amax(0)]
+    if len(needed) != len(outputs) or any(n > k for n, k in zip(needed, outputs, strict=True)):
+        raise UserError(
+            f"outputs = {outputs}; expected at least {needed}, the classes of each label of the data"
+        )
 
 
 def _schedule(step: int, steps: int) -> float:

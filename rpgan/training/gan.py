@@ -73,6 +73,9 @@ class GanTask:
         """Makes `d_steps` discriminator updates and one generator update; returns the losses."""
         train = self.config.train
         rng = step_rng(self.config.seed, step, DRAWS)
+        for optimizer, rate in ((self.g_optimizer, train.g_lr), (self.d_optimizer, train.d_lr)):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * learning_rate_factor(step, train.steps, train.decay_steps)
         self.generator.train()
         if train.frozen_norm:
             self.raw.links.eval()
@@ -146,7 +149,7 @@ class GanTask:
         get_ema_multi_avg_fn(decay)(averaged, current, step)
 
     def evaluate(self) -> list[Score]:
-        """Fréchet distance of fresh samples to held-out images; the first score selects the best checkpoint."""
+        """Fréchet distance of fresh samples to held-out images; it selects the best checkpoint."""
         features, n = self.config.train.features, self.config.train.evaluate_n
         self._real = self._real or self._held_out_moments(n)
         fake = Moments()
@@ -182,12 +185,19 @@ DIVERSITY = {
 }
 
 
+def learning_rate_factor(step: int, steps: int, decay_steps: int) -> float:
+    """1 until the last `decay_steps` of all steps, over which it falls linearly to 0."""
+    return min(1.0, (steps - step) / decay_steps) if decay_steps else 1.0
+
+
 def _placed(module: M, fabric: Fabric) -> M:
     return module.to(fabric.device).to(memory_format=torch.channels_last)
 
 
 def _adam(module: nn.Module, lr: float, betas: tuple[float, ...]) -> torch.optim.Adam:
     trained = [p for p in module.parameters() if p.requires_grad]
+    if len(betas) != 2:
+        raise UserError(f"train.betas = {betas}; expected two decay rates, e.g. [0.5, 0.999]")
     first, second = betas
     return torch.optim.Adam(trained, lr=lr, betas=(first, second), fused=True)
 

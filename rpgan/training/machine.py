@@ -53,10 +53,8 @@ def describe_versions() -> dict[str, str]:
 
 def describe_machine(fabric: Fabric) -> dict[str, str | int]:
     """Device, processor, threads and precision of a run."""
-    if fabric.device.type == "cuda":
-        processor = torch.cuda.get_device_name(fabric.device)
-    else:
-        processor = _processor()
+    on_gpu = fabric.device.type == "cuda"
+    processor = torch.cuda.get_device_name(fabric.device) if on_gpu else _processor()
     return {
         "device": fabric.device.type,
         "processor": processor,

@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from rpgan.checkpoint import save_checkpoint
-from rpgan.config import ClassifierConfig, Config, GanConfig, from_dict, to_dict
+from rpgan.config import ClassifierConfig, Config, GanConfig, flatten, from_dict, to_dict
 from rpgan.datasets import load_dataset
 from rpgan.errors import UserError
 from rpgan.images import save_png
@@ -40,12 +41,13 @@ def train(config: Config, directory: Path, *, device: str = "auto", workers: int
     `samples/STEP.png`, `best/` and `last/` (checkpoints). Raises UserError where the directory holds another
     experiment, and where a loss is no longer a number.
     """
-    _claim(directory, config)
+    _refuse_another(directory, config)
     fabric = build_fabric(config.train.precision, device, directory)
     image_shape = config.generator.image_shape if isinstance(config, GanConfig) else config.image_shape
     dataset = load_dataset(config.data, image_shape, "train")
     held_out = load_dataset(config.data, image_shape, "test")
     task = _task(config, fabric, held_out)
+    _claim(directory, config)  # not before all settings have proved good
     run = Run(directory, config, fabric, task, dataset.provenance)
     if run.step < config.train.steps:
         loader = batches(dataset, task.batch_size, config.seed, run.step, config.train.steps, workers)
@@ -98,10 +100,13 @@ class Run:
 
     def _log_losses(self, window: list[dict[str, Tensor]], seconds: float) -> None:
         losses = {key: float(torch.stack([w[key] for w in window]).mean()) for key in window[0]}
-        if bad := [key for key, value in losses.items() if not math.isfinite(value)]:
+        bad = [key for key, value in losses.items() if not math.isfinite(value)]
+        # The last update comes after its losses: what it left is what would be saved.
+        bad += [key for key, part in self.task.state.items() if not _is_finite(part)]
+        if bad:
             raise UserError(
-                f"{', '.join(bad)} is not a finite number between steps {self.step - len(window)} and {self.step}; "
-                f"the last good state is kept in {self.directory}: lower the learning rates or change the seed"
+                f"{', '.join(bad)} not finite in steps {self.step - len(window) + 1} to {self.step}; "
+                f"expected finite numbers: lower the learning rates, {self.directory} keeps the last good state"
             )
         self._log({"step": self.step, **losses, "step_seconds": seconds / len(window)})
         self.fabric.log_dict(losses, step=self.step)
@@ -145,7 +150,7 @@ class Run:
         state: dict[str, Any] = {**self.task.state, **self._progress()}
         try:
             self.fabric.load(self.directory / "state.pt", state, weights_only=True)
-        except (RuntimeError, KeyError, ValueError, EOFError, OSError) as error:
+        except (RuntimeError, KeyError, ValueError, EOFError, OSError, UnpicklingError) as error:
             raise UserError(
                 f"{self.directory / 'state.pt'} cannot be resumed ({error}); delete it to start over"
             ) from None
@@ -161,29 +166,65 @@ class Run:
     def _trim_log(self) -> None:
         """Drops what was logged after the state that this process resumes from."""
         path = self.directory / "log.jsonl"
-        lines = path.read_text().splitlines() if path.exists() else []
-        kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= self.step]
-        if len(kept) < len(lines):
-            path.write_text("".join(f"{line}\n" for line in kept))
+        text = path.read_text() if path.exists() else ""
+        kept = "".join(line for line in text.splitlines(keepends=True) if _step_of(line) <= self.step)
+        if kept != text:
+            _write_aside(path, kept)
+
+
+def _step_of(line: str) -> int | float:
+    """The step of a line of the log; infinite for one that was cut off."""
+    try:
+        return json.loads(line)["step"] if line.endswith("\n") else math.inf
+    except ValueError:
+        return math.inf
+
+
+def _is_finite(part: object) -> bool:
+    parameters = part.parameters() if isinstance(part, torch.nn.Module) else ()
+    return all(bool(p.isfinite().all()) for p in parameters)
+
+
+def _write_aside(path: Path, text: str) -> None:
+    aside = path.with_name(f"{path.name}.part")
+    aside.write_text(text)
+    os.replace(aside, path)
+
+
+def _refuse_another(directory: Path, config: Config) -> None:
+    """Raises UserError where the directory is another experiment's; a GAN may come back with more steps."""
+    path = directory / "config.json"
+    if directory.exists() and not directory.is_dir():
+        raise UserError(f"{directory} is a file; expected a directory: take another --out")
+    if not path.exists():
+        return
+    try:
+        there = from_dict(json.loads(path.read_text()))
+    except ValueError as error:  # UserError is one
+        raise UserError(f"{path} is not a config of this version ({error}): take another --out") from None
+    if _identity(there) != _identity(config):
+        raise UserError(
+            f"{directory} holds a run of another config of {there.name!r}; expected that of {config.name!r} "
+            f"({_describe_difference(there, config)}): take another --out"
+        )
+
+
+def _describe_difference(there: Config, config: Config) -> str:
+    old, new = flatten(there), flatten(config)
+    changed = [key for key in old if key in new and old[key] != new[key]]
+    return ", ".join(f"{key} {old[key]!r} there, {new[key]!r} here" for key in changed[:3])
 
 
 def _claim(directory: Path, config: Config) -> None:
-    """Makes the directory this experiment's, or checks that it is; a GAN may come back with more steps."""
-    path = directory / "config.json"
-    if path.exists():
-        there = from_dict(json.loads(path.read_text()))
-        if _identity(there) != _identity(config):
-            raise UserError(
-                f"{directory} holds a run of another config; expected that of {config.name!r}: take another --out"
-            )
     directory.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".part")
-    aside.write_text(json.dumps(to_dict(config), indent=1) + "\n")
-    os.replace(aside, path)
+    _write_aside(directory / "config.json", json.dumps(to_dict(config), indent=1) + "\n")
 
 
 def _identity(config: Config) -> Config:
     """The config without what may change between two sittings of a run."""
     if isinstance(config, ClassifierConfig):  # its learning rate depends on the number of steps
         return replace(config, train=replace(config.train, evaluate_every=0, save_every=0))
-    return replace(config, train=replace(config.train, steps=0, evaluate_every=0, save_every=0))
+    steps = (
+        config.train.steps if config.train.decay_steps else 0
+    )  # a decay begins a number of steps before the end
+    return replace(config, train=replace(config.train, steps=steps, evaluate_every=0, save_every=0))
