@@ -50,8 +50,7 @@ def save_checkpoint(
     state = model.state_dict()
     if first_bucket == "table":
         state = _with_table(model, state)
-    stored = {k: v.to(DTYPES[dtype]) if v.is_floating_point() else v for k, v in state.items()}
-    weights = save_tensors({k: v.detach().cpu().contiguous() for k, v in stored.items()})
+    weights = save_tensors({k: _stored(k, v, DTYPES[dtype]) for k, v in state.items()})
     card = {
         "format": FORMAT,
         "config": to_dict(config),
@@ -62,10 +61,24 @@ def save_checkpoint(
     }
     aside = directory.with_name(f".{directory.name}.{os.getpid()}")
     shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    (aside / WEIGHTS).write_bytes(weights)
-    (aside / CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n")
-    _replace(aside, directory)
+    try:
+        aside.mkdir(parents=True)
+        (aside / WEIGHTS).write_bytes(weights)
+        (aside / CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        _replace(aside, directory)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _stored(key: str, value: Tensor, dtype: torch.dtype) -> Tensor:
+    # BatchNorm's running variance may exceed what float16 can hold, and costs nothing.
+    half = value.is_floating_point() and "running_" not in key
+    stored = value.detach().cpu().to(dtype if half else value.dtype).contiguous()
+    if stored.is_floating_point() and not stored.isfinite().all():
+        raise UserError(
+            f"{key} is not finite as {stored.dtype}; expected finite weights, or take dtype float32"
+        )
+    return stored
 
 
 def _replace(aside: Path, directory: Path) -> None:
@@ -74,7 +87,12 @@ def _replace(aside: Path, directory: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
     if directory.exists():
         directory.rename(old)
-    aside.rename(directory)
+    try:
+        aside.rename(directory)
+    except OSError:
+        if old.exists():
+            old.rename(directory)
+        raise
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -100,7 +118,7 @@ def load_card(name: str | Path) -> dict[str, Any]:
     """Reads a checkpoint's card by name or directory."""
     path = find(name) / CARD
     try:
-        card = json.loads(path.read_text())
+        card = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(
             f"{path} is not a readable card ({error}); restore or retrain the checkpoint"
@@ -174,17 +192,18 @@ def _filled(model: Any, state: dict[str, Tensor], name: str | Path) -> Any:
 
 @torch.no_grad()
 def _with_table(model: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    first = model.buckets[0]
-    if model.latent is None or not all(isinstance(i, nn.Linear) for i in first.instances):
+    instances = model.buckets[0].instances if isinstance(model, RandomPathGenerator) else nn.ModuleList()
+    latent = getattr(model, "latent", None)
+    if latent is None or not all(isinstance(instance, nn.Linear) for instance in instances):
         raise UserError("first_bucket 'table' needs a constant Z and linear instances; take 'instances'")
-    table = torch.cat([instance(model.latent) for instance in first.instances])
+    table = torch.cat([instance(latent) for instance in instances])
     return {k: v for k, v in state.items() if not k.startswith("buckets.0.")} | {"buckets.0.table": table}
 
 
-def _without_table(model: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Makes each row of the table the bias of an instance of zero weight: the same activations, the same class."""
+def _without_table(model: RandomPathGenerator, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Makes each row of the table the bias of an instance of zero weight: the same activations and class."""
     rest = {k: v for k, v in state.items() if k != "buckets.0.table"}
-    weight = torch.zeros_like(model.buckets[0].instances[0].weight)
+    weight = torch.zeros_like(model.state_dict()["buckets.0.instances.0.weight"])
     for i, row in enumerate(state["buckets.0.table"]):
         rest |= {f"buckets.0.instances.{i}.weight": weight, f"buckets.0.instances.{i}.bias": row}
     return rest

@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-
 L = TypeVar("L", nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 
 
@@ -32,7 +31,7 @@ def conv3x3(channels: int, out_channels: int, gain: float = 1.0) -> nn.Module:
 
 
 class UpBlock(nn.Module):
-    """Residual block of a generator, (n, c, h, w) → (n, c', 2h, 2w), without norms (specification, section 1)."""
+    """Residual block of a generator without norms, (n, c, h, w) → (n, c', 2h, 2w)."""
 
     def __init__(self, channels: int, out_channels: int, leak: float = 0.0) -> None:
         super().__init__()
@@ -63,7 +62,7 @@ class UpConv(nn.Module):
 
 
 class DownBlock(nn.Module):
-    """Residual block of a discriminator after Miyato et al. (2018), halving the resolution where `down` is set."""
+    """Residual block of a discriminator (Miyato et al. 2018), halving the resolution where `down` is set."""
 
     def __init__(self, channels: int, out_channels: int, down: bool, first: bool = False) -> None:
         super().__init__()
@@ -83,7 +82,7 @@ class DownBlock(nn.Module):
 
 
 def spectrally_normalised(module: nn.Module) -> nn.Module:
-    """Divides every weight inside by its largest singular value, estimated by one power iteration a forward."""
+    """Divides every weight by its largest singular value, estimated by one power iteration a forward."""
     for layer in module.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d):
             spectral_norm(layer)

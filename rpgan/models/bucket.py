@@ -30,7 +30,7 @@ class Bucket(nn.Module):
     def forward(
         self, x: Float[Tensor, "n ..."], index: Int64[Tensor, " n"], strategy: str = "auto"
     ) -> Float[Tensor, "n ..."]:
-        """Sends row k of x through instance index[k]; index stays on the CPU, so that no device waits for it."""
+        """Sends row k of x through instance index[k]; index stays on the CPU, so no device waits for it."""
         if len(self) == 1:
             return self.instances[0](x)
         if strategy == "auto":

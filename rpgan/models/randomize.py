@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -23,14 +24,17 @@ def randomize(
 ) -> RandomPathGenerator:
     """Groups the layers of a generator into buckets and replicates them (section 3.2).
 
-    `split` lists where buckets begin, from 0: `randomize(net, (0, 3, 6), 20)` makes three buckets, of layers 0–2,
-    3–5 and 6 on. The first instance of a bucket is a copy of the original, the others are `reinitialised` or
-    `perturbed` (weights plus a tenth of their standard deviation in noise). `latent_shape` is that of the
-    network's input without the batch, inferred from a first linear or convolutional layer. With n_in = 1,
+    `split` lists where buckets begin, from 0: `randomize(net, (0, 3, 6), 20)` makes three buckets, of layers
+    0–2, 3–5 and 6 on. The first instance of a bucket is a copy of the original, the others are
+    `reinitialised` or `perturbed` (weights plus a tenth of their standard deviation in noise). `latent_shape`
+    is that of the network's input without the batch, inferred from a first linear or convolutional layer.
+    With n_in = 1,
     `randomize(net, …)(paths, z)` equals `net(z)` bit for bit.
     """
     if not isinstance(module, nn.Sequential):
-        raise UserError(f"module is a {type(module).__name__}; expected nn.Sequential: put its layers into one")
+        raise UserError(
+            f"module is a {type(module).__name__}; expected nn.Sequential: put its layers into one"
+        )
     ends = (*split[1:], len(module))
     if not split or split[0] != 0 or any(a >= b for a, b in zip(split, ends, strict=True)):
         raise UserError(f"split {tuple(split)}; expected rising layer numbers from 0 to {len(module) - 1}")
@@ -39,8 +43,10 @@ def randomize(
         raise UserError(f"n_in {n_in} for {len(split)} buckets; expected one number of at least 1 for each")
     if others not in VARIANTS:
         raise UserError(f"others {others!r}; expected one of {', '.join(VARIANTS)}")
+    # A stream of its own: a network that was itself built after manual_seed(seed) must not be drawn again.
+    stream = np.random.SeedSequence((seed, 1)).generate_state(1, np.uint64)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(int(stream[0] >> 1))
         buckets = [
             Bucket([deepcopy(module[a:b]), *(VARIANTS[others](module[a:b]) for _ in range(size - 1))])
             for a, b, size in zip(split, ends, sizes, strict=True)

