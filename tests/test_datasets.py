@@ -232,11 +232,37 @@ def test_second_load_reads_the_cache(tmp_path: Path, root: Path, monkeypatch: py
     assert torch.equal(second[0], first[0]) and not torch.equal(second[1], first[1])
 
 
-def test_flat_folder_is_one_class_and_has_no_test_split(tmp_path: Path) -> None:
-    write_images(tmp_path / "set", ["1.png", "2.png"])
+def test_every_twentieth_image_of_a_folder_without_splits_is_held_out(tmp_path: Path) -> None:
+    written = write_images(tmp_path / "set", [f"{i:02}.png" for i in range(45)])
+    train, test = (load_path(tmp_path / "set", split) for split in ("train", "test"))
+    assert len(train) == 43 and len(test) == 2
+    assert np.array_equal(test.__getitems__([0, 1])[0].numpy(), [written["19.png"], written["39.png"]])
+    together = [i for d in (train, test) for i in d.__getitems__(list(range(len(d))))[0].numpy().tolist()]
+    assert sorted(together) == sorted(pixels.tolist() for pixels in written.values())
+    assert "train split (without every 20th image): 43 images" in train.provenance
+    assert "test split (every 20th image): 2 images" in test.provenance
+
+
+def test_held_out_images_keep_the_classes_of_all(tmp_path: Path) -> None:
+    write_images(tmp_path / "set", [f"{name}/{i:02}.png" for name in "abc" for i in range(15)])
+    train, test = (load_path(tmp_path / "set", split) for split in ("train", "test"))
+    assert train.class_names == test.class_names == ("a", "b", "c")
+    assert test.all_labels().tolist() == [1, 2]  # of the 20th and the 40th of 45 images
+    assert train.all_labels().bincount().tolist() == [15, 14, 14]
+
+
+def test_flat_folder_is_one_class_and_a_small_one_has_no_test_split(tmp_path: Path) -> None:
+    write_images(tmp_path / "set", [f"{i:02}.png" for i in range(19)])
     flat = load_path(tmp_path / "set")
-    assert flat.class_names == ("images",) and flat.all_labels().tolist() == [0, 0]
-    with pytest.raises(UserError, match="no test split"):
+    assert flat.class_names == ("images",) and flat.all_labels().tolist() == [0] * 19
+    with pytest.raises(UserError, match="19 images and no test split; expected at least 20"):
+        load_path(tmp_path / "set", "test")
+
+
+def test_a_folder_with_one_of_the_splits_has_only_that(tmp_path: Path) -> None:
+    write_images(tmp_path / "set", [f"train/{i:02}.png" for i in range(25)])
+    assert len(load_path(tmp_path / "set")) == 25
+    with pytest.raises(UserError, match="no test split; expected a folder test/"):
         load_path(tmp_path / "set", "test")
 
 

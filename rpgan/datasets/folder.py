@@ -1,4 +1,7 @@
-"""A user's own images: a folder or a zip, with optional train/ and test/, sub-folders being classes."""
+"""A user's own images: a folder or a zip, with optional train/ and test/, sub-folders being classes.
+
+Without train/ and test/ every 20th image, in the order of the names, is held out as the test split.
+"""
 
 import hashlib
 import io
@@ -23,6 +26,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 IN_MEMORY = 2 * 2**30  # bytes, decoded, up to which a set is decoded once
 MOST_PIXELS = 80_000_000  # of one image
 SPLITS = ("train", "test")
+HELD_OUT = 20  # one image in so many
 
 
 @dataclass(frozen=True)
@@ -56,10 +60,11 @@ def load_folder(data: DataConfig, image_shape: tuple[int, ...], split: str) -> I
     cache under `<root>/raw/cache`. Raises UserError for a path, a layout or an image that cannot be read.
     """
     files = open_files(resolve(data.path))
-    entries = select(files, split)
-    class_names, labels = _classes([e.name.removeprefix(f"{split}/") for e in entries], files.path)
+    images, chosen, part = select(files, split)
+    class_names, all_labels = _classes([e.name.removeprefix(f"{split}/") for e in images], files.path)
+    entries, labels = [images[i] for i in chosen], all_labels[torch.tensor(chosen)]
     names = tuple(e.name for e in entries)
-    provenance = f"{data.name} from {files.path.name}, {split} split: {len(names):,} images{_encoding(names)}"
+    provenance = f"{data.name} from {files.path.name}, {part}: {len(names):,} images{_encoding(names)}"
     decoded = FolderImages(files, names, image_shape, labels, class_names, provenance)
     if len(entries) * int(np.prod(image_shape)) > IN_MEMORY:
         return decoded
@@ -74,19 +79,40 @@ def resolve(path: str) -> Path:
     return given if given.exists() else data_root() / given
 
 
-def select(files: Files, split: str) -> list[Entry]:
-    """Lists the images of a split; without train/ and test/ at the top all of them are the train split."""
+def select(files: Files, split: str) -> tuple[list[Entry], list[int], str]:
+    """Returns the images whose classes count, the numbers of those in the split, and what the split is.
+
+    Folders train/ and test/ at the top are the splits; without them every 20th image is held out. Raises
+    UserError for a path without images, or without any in this split.
+    """
+    images = _images(files)
+    if any(e.name.startswith(tuple(f"{name}/" for name in SPLITS)) for e in images):
+        inside = [e for e in images if e.name.startswith(f"{split}/")]
+        if not inside:
+            raise UserError(
+                f"{files.path} has no {split} split; expected a folder {split}/ of images at its top"
+            )
+        return inside, list(range(len(inside))), f"{split} split"
+    held_out = range(HELD_OUT - 1, len(images), HELD_OUT)
+    if split == "test" and not held_out:
+        raise UserError(
+            f"{files.path} has {len(images)} images and no test split; expected at least {HELD_OUT}, "
+            f"of which every {HELD_OUT}th is held out, or folders train/ and test/ at its top"
+        )
+    if split == "test":
+        return images, list(held_out), f"test split (every {HELD_OUT}th image)"
+    kept = [i for i in range(len(images)) if i not in held_out]
+    return images, kept, f"train split (without every {HELD_OUT}th image)"
+
+
+def _images(files: Files) -> list[Entry]:
     entries = files.entries()
     images = [e for e in entries if e.name.lower().endswith(SUFFIXES)]
     if not images:
         others = sorted({PurePosixPath(e.name).suffix or PurePosixPath(e.name).name for e in entries})
         got = f"has only {', '.join(others[:5])} files" if others else "is empty"
         raise UserError(f"{files.path} {got}; expected images: {', '.join(SUFFIXES)}")
-    tops = {e.name.partition("/")[0] for e in images if "/" in e.name} & set(SPLITS)
-    chosen = [e for e in images if e.name.startswith(f"{split}/")] if tops else images
-    if not chosen or (split == "test" and not tops):
-        raise UserError(f"{files.path} has no {split} split; expected a folder {split}/ of images at its top")
-    return chosen
+    return images
 
 
 def decode(files: Files, name: str, image_shape: tuple[int, ...]) -> NDArray[np.uint8]:

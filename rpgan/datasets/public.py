@@ -45,7 +45,11 @@ def load_public(
     )
 
 
-def _cifar10(image_shape: tuple[int, ...], split: str) -> MemoryImages:
+def download_cifar10(image_shape: tuple[int, ...], split: str) -> MemoryImages:
+    """Loads CIFAR-10 from torchvision's folder under `<root>/raw`, downloading it there.
+
+    Raises UserError for another image shape, and when it cannot be had.
+    """
     from torchvision.datasets import CIFAR10
 
     if image_shape != (3, 32, 32):
@@ -67,7 +71,7 @@ def _cifar10(image_shape: tuple[int, ...], split: str) -> MemoryImages:
 
 PUBLIC = {
     "cifar10": PublicSet(
-        "CIFAR-10", "cifar10", 50_000, "https://www.cs.toronto.edu/~kriz/cifar.html", _cifar10
+        "CIFAR-10", "cifar10", 50_000, "https://www.cs.toronto.edu/~kriz/cifar.html", download_cifar10
     ),
     "anime-faces": PublicSet(
         "Anime Faces", "anime-faces", 21_551, "https://www.kaggle.com/datasets/soumikrakshit/anime-faces"
