@@ -24,7 +24,7 @@ PAPER = "#58616f"  # the colour of what the paper published
 
 
 def style() -> None:
-    """Sets the book's look for all figures that follow: white ground, quiet axes, a colour-blind-safe palette."""
+    """Sets the look of all figures that follow: white ground, quiet axes, a colour-blind-safe palette."""
     sns.set_theme(
         style="ticks",
         palette=PALETTE,
@@ -87,7 +87,9 @@ def draw_paths(ax: Axes, bucket_sizes: Sequence[int], routes: Tensor) -> None:
         np.linspace(0, top - 1, size) if size > 1 else np.array([(top - 1) / 2]) for size in bucket_sizes
     ]
     for bucket, places in enumerate(height):
-        ax.scatter([bucket + 1] * len(places), places, s=42, color="white", edgecolor=PAPER, linewidth=1, zorder=3)
+        ax.scatter(
+            [bucket + 1] * len(places), places, s=42, color="white", edgecolor=PAPER, linewidth=1, zorder=3
+        )
     for k, route in enumerate(routes.tolist()):
         ys = [float(height[b][i]) for b, i in enumerate(route)]
         xs = [0.3, *range(1, len(ys) + 1), len(ys) + 0.7]
@@ -109,3 +111,42 @@ def draw_shares(ax: Axes, shares: Mapping[str, Sequence[float]], buckets: Sequen
     ax.set_xticks(range(len(buckets)), [f"bucket {b + 1}" for b in buckets])
     ax.set_ylabel("share of the change")
     ax.legend()
+
+
+def draw_ratios(
+    ax: Axes,
+    batch_sizes: Sequence[int],
+    lines: Mapping[str, Sequence[tuple[float, tuple[float, float]]]],
+    bounds: Mapping[str, Sequence[float]],
+    references: Mapping[str, float],
+) -> None:
+    """Draws ratios with their intervals against the batch size, computed bounds dashed, references level."""
+    for color, (name, ratios) in zip(PALETTE, lines.items(), strict=False):
+        low, high = zip(*(interval for _, interval in ratios), strict=True)
+        values = [value for value, _ in ratios]
+        ax.plot(batch_sizes, values, marker="o", markersize=3, color=color, label=name)
+        ax.fill_between(batch_sizes, low, high, color=color, alpha=0.18, linewidth=0)
+    for name, bound in bounds.items():
+        ax.plot(batch_sizes, bound, color=PAPER, linestyle="--", linewidth=1, label=name)
+    for name, value in references.items():
+        ax.axhline(value, color=PAPER, linestyle=":", linewidth=1)
+        ax.text(1.01, value, name, transform=ax.get_yaxis_transform(), va="center", color=PAPER)
+    ax.set_xscale("log", base=2)
+    ax.set_yscale("log", base=2)
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.set_xticks(batch_sizes, [f"{n:,}" for n in batch_sizes])
+    ax.minorticks_off()
+    ax.set(xlabel="images in a call", ylabel="times faster")
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4)
+
+
+def draw_kept(ax: Axes, distances: Mapping[int, Sequence[float]], label: str) -> None:
+    """Draws a distance for every number of kept products: each choice of them a dot, their mean a line."""
+    for count, row in distances.items():
+        ax.scatter([count] * len(row), row, s=14, color=PALETTE[1], alpha=0.6, linewidth=0)
+    ax.plot(list(distances), [sum(row) / len(row) for row in distances.values()], color=PALETTE[1])
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(list(distances), [f"{count:,}" for count in distances])
+    ax.minorticks_off()
+    ax.set_ylim(bottom=0)
+    ax.set(xlabel="products kept", ylabel=label)

@@ -4,10 +4,9 @@ import pytest
 import torch
 
 from rpgan import paths
-from rpgan.analysis.variation import pair_sums_of_groups, plural_buckets, varied_groups, variation_grid
+from rpgan.analysis.variation import bucket_diversity, plural_buckets, variation_grid, varied_groups
 from rpgan.config import GeneratorConfig
 from rpgan.images import to_uint8
-from rpgan.metrics.diversity import pair_sums
 from rpgan.models.generator import build_generator, render
 
 SIZES = (4, 6, 1, 3)
@@ -37,19 +36,23 @@ def test_a_small_bucket_gives_all_its_alternatives(generator, rng):
     assert {bucket: len(row) for bucket, row in grid.rows.items()} == {0: 3, 1: 5, 3: 2}
 
 
+def squared(images):
+    flat = images.flatten(2).double()
+    return torch.cdist(flat, flat).square()
+
+
+def test_groups_leave_out_what_cannot_vary(generator, rng):
+    groups = varied_groups(generator, 5, 3, rng)
+    assert {bucket: tuple(g.shape[:2]) for bucket, g in groups.items()} == {0: (5, 3), 1: (5, 3), 3: (5, 3)}
+
+
 def test_a_bucket_that_does_nothing_has_no_share(generator, rng):
     with torch.no_grad():
         for instance in generator.buckets[1].instances[1:]:
             instance.load_state_dict(generator.buckets[1].instances[0].state_dict())
-    groups = varied_groups(generator, 5, 3, rng)
-    assert {bucket: tuple(g.shape[:2]) for bucket, g in groups.items()} == {0: (5, 3), 1: (5, 3), 3: (5, 3)}
-
-    def squared(images):
-        flat = images.flatten(2).double()
-        return torch.cdist(flat, flat).square()
-
-    sums = pair_sums_of_groups(groups, 4, squared, pair_sums)
-    assert sums[:, 1].eq(0).all() and sums[:, [0, 3]].gt(0).all() and sums[:, 2].isnan().all()
+    share = bucket_diversity(generator, {"pixels": squared}, 5, rng)["pixels"].share
+    assert share[1] == 0 and share[[0, 3]].gt(0).all() and share[2].isnan()
+    assert abs(float(share[[0, 1, 3]].sum()) - 1) < 1e-9
 
 
 def test_the_same_seed_gives_the_same_groups(generator):

@@ -1,21 +1,23 @@
-"""Linear generators: proof of linearity, and consecutive buckets joined into one (section 4.5, Table 4)."""
+"""Consecutive buckets of linear layers joined into one of their products (section 4.5, Table 4)."""
 
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import prod
 
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Int64, UInt8
 from torch import Tensor, nn
 
 from rpgan import paths as path
 from rpgan.config import GeneratorConfig
 from rpgan.errors import UserError
 from rpgan.images import to_uint8
+from rpgan.metrics.features import Extractor
+from rpgan.metrics.frechet import Moments, frechet_distance
 from rpgan.models.generator import RandomPathGenerator, render
 from rpgan.models.stacked import StackedLinear, rebuilt
+from rpgan.results import Result
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Compressed:
     def first(self, k: int) -> "Compressed":
         """The same with the first k products only; weights are shared."""
         joined = self.generator.buckets[self.buckets[0]]
+        assert isinstance(joined, StackedLinear)
         buckets, links = list(self.generator.buckets), list(self.generator.links)
         buckets[self.buckets[0]] = StackedLinear(joined.weight.data[:k], joined.bias.data[:k])
         return replace(self, generator=rebuilt(self.generator, buckets, links), kept=self.kept[:k])
@@ -55,18 +58,26 @@ def sample_tuples(bucket_sizes: Sequence[int], k: int, rng: torch.Generator) -> 
     return torch.stack(torch.unravel_index(chosen, tuple(bucket_sizes)), dim=1)
 
 
+def compress(
+    generator: RandomPathGenerator, buckets: Sequence[int], k: int, rng: torch.Generator
+) -> Compressed:
+    """Joins consecutive buckets into one of k random products, as the paper does; see `join`."""
+    check_joinable(generator, buckets)
+    return join(generator, buckets, sample_tuples([generator.bucket_sizes[b] for b in buckets], k, rng))
+
+
 def join(
     generator: RandomPathGenerator, buckets: Sequence[int], kept: Int64[Tensor, "k joined"]
 ) -> Compressed:
     """Joins consecutive buckets of linear layers into one of the products that are kept.
 
-    Row t of `kept` names an instance of each; B5k ∘ B4j ∘ B3i is W = W5 W4 W3, b = W5 (W4 b3 + b4) + b5, computed
-    in float64. Every image of the result is that of a path of the original, to rounding. Raises UserError for
-    buckets that are not consecutive, not linear, or have something between them.
+    Row t of `kept` names an instance of each; B5k ∘ B4j ∘ B3i is W = W5 W4 W3, b = W5 (W4 b3 + b4) + b5,
+    computed in float64. Every image of the result is that of a path of the original, to rounding. Raises
+    UserError for buckets that are not consecutive, not linear, or have something between them.
     """
     check_joinable(generator, buckets)
     path.check(kept, [generator.bucket_sizes[bucket] for bucket in buckets])
-    layers = [list(generator.buckets[bucket].instances) for bucket in buckets]
+    layers = [[i for i in generator.buckets[b].instances if isinstance(i, nn.Linear)] for b in buckets]
     dtype = layers[0][0].weight.dtype
     products = [_product([layers[b][i] for b, i in enumerate(row)]) for row in kept.tolist()]
     weight = torch.stack([w.t().to(dtype) for w, _ in products])
@@ -85,7 +96,7 @@ def check_joinable(generator: RandomPathGenerator, buckets: Sequence[int]) -> No
         raise UserError(f"buckets {tuple(buckets)}; expected two or more consecutive ones from 0 to {n - 1}")
     for bucket in buckets:
         if strange := [i for i in generator.buckets[bucket].instances if not isinstance(i, nn.Linear)]:
-            raise UserError(f"bucket {bucket} has a {type(strange[0]).__name__}; expected nn.Linear throughout")
+            raise UserError(f"bucket {bucket} has a {type(strange[0]).__name__}; expected nn.Linear only")
     for bucket in buckets[:-1]:
         if between := [m for m in generator.links[bucket].modules() if not _is_neutral(m)]:
             raise UserError(
@@ -131,12 +142,35 @@ class Cost:
 def cost(config: GeneratorConfig) -> Cost:
     """Multiplications, parameters and paths of a fully connected generator; UserError for any other."""
     if config.architecture != "fc":
-        raise UserError(f"architecture {config.architecture!r}; expected 'fc', whose cost is that of its layers")
+        raise UserError(
+            f"architecture {config.architecture!r}; expected 'fc', all of whose layers are linear"
+        )
     shapes = list(pairwise((config.latent_dim, *config.widths, prod(config.image_shape))))
     sizes = tuple((i + 1) * o for i, o in shapes)
     parameters = sum(m * size for m, size in zip(config.bucket_sizes, sizes, strict=True))
     parameters += config.latent_dim if config.latent != "gaussian" else 0
     return Cost(sum(i * o for i, o in shapes), parameters, sizes, tuple(config.bucket_sizes))
+
+
+def cost_table(before: Cost, after: Cost) -> dict[str, dict[str, int | float]]:
+    """Table 4 in numbers: what an original and a compressed generator need, and the ratio of the two."""
+    columns: dict[str, dict[str, int | float]] = {
+        name: {"multiplications": c.multiplications, "parameters": c.parameters, "paths": c.paths}
+        for name, c in (("original", before), ("compressed", after))
+    }
+    ratio: dict[str, int | float] = {
+        row: columns["compressed"][row] / value for row, value in columns["original"].items()
+    }
+    return columns | {"compressed / original": ratio}
+
+
+def cost_results(before: Cost, after: Cost) -> dict[str, float]:
+    """Ratios of multiplications (before over after), of parameters and of paths (after over before)."""
+    return {
+        "macs_ratio": before.multiplications / after.multiplications,
+        "parameters_ratio": after.parameters / before.parameters,
+        "paths_ratio": after.paths / before.paths,
+    }
 
 
 def joined_config(config: GeneratorConfig, buckets: Sequence[int], k: int) -> GeneratorConfig:
@@ -146,86 +180,53 @@ def joined_config(config: GeneratorConfig, buckets: Sequence[int], k: int) -> Ge
     return replace(config, widths=(*config.widths[:first], *config.widths[last:]), bucket_sizes=sizes)
 
 
-@torch.no_grad()
-def additivity_error(generator: RandomPathGenerator, n: int, rng: torch.Generator) -> float:
-    """Largest deviation of f(a z + (1 − a) z′) from a f(z) + (1 − a) f(z′), relative to the largest |f|.
-
-    f is what reaches the Tanh along one path; n random paths are tried, in float64, with a uniform in [−1, 2].
-    An affine generator gives rounding, about 1e-15.
-    """
-    double = deepcopy(generator).double().eval()
-    routes = double.sample_paths(n, rng)
-    shape = (n, *double.latent_shape)
-    z1, z2 = (torch.randn(shape, generator=rng, dtype=torch.float64) for _ in range(2))
-    a = torch.rand(n, generator=rng, dtype=torch.float64) * 3 - 1
-    f1, f2 = before_tanh(double, routes, z1).flatten(1), before_tanh(double, routes, z2).flatten(1)
-    weights = a.view(-1, *[1] * len(double.latent_shape))
-    mixed = before_tanh(double, routes, weights * z1 + (1 - weights) * z2).flatten(1)
-    expected = a[:, None] * f1 + (1 - a[:, None]) * f2
-    return float((mixed - expected).abs().max() / expected.abs().max())
+Distance = Callable[[UInt8[Tensor, "n c h w"]], float]
 
 
-def before_tanh(
-    generator: RandomPathGenerator, routes: Int64[Tensor, "n b"], latents: Float[Tensor, "n ..."]
-) -> Float[Tensor, "n ..."]:
-    """What the last Tanh is given; it cannot be had from the images, where Tanh saturates."""
-    tanh = [module for module in generator.links[-1].modules() if isinstance(module, nn.Tanh)]
-    if not tanh:
-        raise UserError(f"the generator ends in {type(generator.links[-1]).__name__}; expected a Tanh")
-    seen: list[Tensor] = []
-    hook = tanh[-1].register_forward_pre_hook(lambda _, args: seen.append(args[0]))
-    try:
-        generator(routes, latents.to(next(generator.parameters()).device))
-    finally:
-        hook.remove()
-    return seen[0].cpu()
+def distance_to(images: UInt8[Tensor, "n c h w"], extractor: Extractor) -> Distance:
+    """Returns the Fréchet distance to these images in an extractor's features, as a function of others."""
+    real = Moments(extractor(images))
+    return lambda made: frechet_distance(Moments(extractor(made)), real)
 
 
 @dataclass(frozen=True)
-class Kept:
-    """How good the images are when only k products are kept."""
+class KeptCurve:
+    """How good the images are when only some products are kept; the last of the counts keeps all."""
 
-    k: int
-    distances: tuple[float, ...]  # one for each choice of products
+    n: int  # images behind every distance
+    distances: dict[int, list[float]]  # number of products → one distance for each choice of them
+
+    def ratio(self, k: int) -> Result:
+        """Mean distance with k products over that with all; its interval is the range over the choices."""
+        pairs = zip(self.distances[k], self.distances[max(self.distances)], strict=True)
+        ratios = [some / every for some, every in pairs]
+        note = f"{k} of {max(self.distances)} products, range over choices"
+        return Result(sum(ratios) / len(ratios), self.n, interval=(min(ratios), max(ratios)), note=note)
 
 
 def kept_curve(
     generator: RandomPathGenerator,
     buckets: Sequence[int],
     counts: Sequence[int],
-    distance: Callable[[UInt8[Tensor, "n c h w"]], float],
+    distance: Distance,
     n: int,
     n_choices: int,
     rng: torch.Generator,
-) -> list[Kept]:
-    """Distance of n images when the joined bucket keeps k products, for several k and random choices of them.
+) -> KeptCurve:
+    """Distance of n images when the joined bucket keeps k random products, for those of the counts there are.
 
-    A choice of few products is the beginning of one of more. The images are the original generator's along the
-    paths that are left, which `join` reproduces to rounding: nothing is multiplied out.
+    All products are added as the last count. A choice of few is the beginning of one of more. The images are
+    the original generator's along the paths that are left, which `join` reproduces to rounding.
     """
     sizes = generator.bucket_sizes
-    short = (*sizes[: buckets[0]], 1, *sizes[buckets[-1] + 1 :])
-    choices = [sample_tuples([sizes[b] for b in buckets], max(counts), rng) for _ in range(n_choices)]
+    joined = [sizes[bucket] for bucket in buckets]
+    total = prod(joined)
+    choices = [sample_tuples(joined, total, rng) for _ in range(n_choices)]
 
     def measured(kept: Tensor) -> float:
-        bucket_sizes = [len(kept) if i == buckets[0] else m for i, m in enumerate(short)]
-        routes = expand(path.sample(bucket_sizes, n, rng), buckets, kept)
+        short = (*sizes[: buckets[0]], len(kept), *sizes[buckets[-1] + 1 :])
+        routes = expand(path.sample(short, n, rng), buckets, kept)
         return distance(to_uint8(render(generator, routes)))
 
-    return [Kept(k, tuple(measured(kept[:k]) for kept in choices)) for k in counts]
-
-
-def gaussian_images(
-    images: UInt8[Tensor, "n c h w"], n: int, latent_dim: int, rng: torch.Generator
-) -> UInt8[Tensor, "k c h w"]:
-    """What a standard GAN without non-linearities can give: n images from a Gaussian with the moments of these.
-
-    Its covariance has the rank of the latent, whose principal components are taken. Pixels are cut at their
-    range, in place of the Tanh.
-    """
-    pixels = images.flatten(1).double()
-    mean = pixels.mean(0)
-    values, vectors = torch.linalg.eigh(torch.cov(pixels.t()))
-    top = vectors[:, -latent_dim:] * values[-latent_dim:].clamp(min=0).sqrt()
-    drawn = mean + torch.randn(n, top.shape[1], generator=rng, dtype=torch.float64) @ top.t()
-    return drawn.round().clamp(0, 255).to(torch.uint8).view(n, *images.shape[1:])
+    within = [*sorted({k for k in counts if k < total}), total]
+    return KeptCurve(n, {k: [measured(kept[:k]) for kept in choices] for k in within})

@@ -1,4 +1,4 @@
-"""The model's countable properties: paths, coverage, operations, the images of a small generator (sections 3, 4)."""
+"""What can be counted: paths, coverage, operations, images of a small generator (sections 3, 4)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -48,8 +48,10 @@ def protocol(config: GanConfig, n_images: int) -> Protocol:
 
 
 def equals_table_1(rows: Mapping[str, Protocol]) -> bool:
-    """Whether sizes, buckets, instances, D steps and batches are the paper's; coverage is judged by itself."""
-    return all(replace(row, coverage=0.0) == replace(TABLE_1[name], coverage=0.0) for name, row in rows.items())
+    """Whether sizes, buckets, instances, D steps and batches are the paper's; coverage is not compared."""
+    return all(
+        replace(row, coverage=0.0) == replace(TABLE_1[name], coverage=0.0) for name, row in rows.items()
+    )
 
 
 def multiplications_over_twin(config: GeneratorConfig, n: int = 2) -> float:
@@ -71,7 +73,7 @@ def _flops(generator: RandomPathGenerator, routes: Tensor, latents: Tensor | Non
 
 
 def distinct_images(generator: RandomPathGenerator) -> int:
-    """Number of different images among those of all paths; the generator must be small enough to enumerate."""
+    """Number of different images among those of all paths of a generator small enough to enumerate."""
     images = render(generator, paths.enumerate_all(generator.bucket_sizes))
     return len(images.flatten(1).unique(dim=0))
 

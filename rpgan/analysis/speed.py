@@ -10,19 +10,21 @@ from torch import Tensor
 
 from rpgan import paths as path
 from rpgan.models.generator import RandomPathGenerator
+from rpgan.models.stacked import stacked
+from rpgan.results import Result
 
 Sampler = Callable[[Int64[Tensor, "n b"]], object]  # paths -> images, in inference mode
 
 
 def per_image(generator: RandomPathGenerator) -> Sampler:
-    """Sampling without shared beginnings: every image is multiplied through all buckets, as the paper has it."""
+    """Sampling without shared beginnings: every image passes through all buckets, as the paper has it."""
     z = generator.latent
     assert z is not None, "a standard GAN has nothing to share"
     return lambda paths: generator(paths, z.expand(len(paths), *z.shape[1:]))
 
 
 class Tabulated:
-    """Sampling with the first buckets read from a table of all their outputs, which exist because Z is constant."""
+    """Sampling with the first buckets read from a table of all they can give, since Z is constant."""
 
     @torch.no_grad()
     def __init__(self, generator: RandomPathGenerator, depth: int) -> None:
@@ -54,7 +56,7 @@ class Race:
 
     def median(self, entrant: str) -> float:
         """Median seconds of a call."""
-        return float(self.seconds[entrant].median())
+        return float(self.seconds[entrant].quantile(0.5))
 
     def ratio(self, slow: str, fast: str, rng: torch.Generator) -> tuple[float, tuple[float, float]]:
         """Ratio of the medians, and its percentile bootstrap interval (95 %) over rounds."""
@@ -62,7 +64,75 @@ class Race:
         rounds = torch.randint(len(a), (2_000, len(a)), generator=rng)
         drawn = a[rounds].quantile(0.5, dim=1) / b[rounds].quantile(0.5, dim=1)
         low, high = drawn.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-        return float(a.quantile(0.5) / b.quantile(0.5)), (low, high)
+        return self.median(slow) / self.median(fast), (low, high)
+
+
+PAIRS = {  # what is compared → slow, fast
+    "same storage": ("original", "compressed"),
+    "as trained": ("trained", "compressed"),
+    "with tables": ("original, table", "compressed, table"),
+}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A compressed generator against its original, for several batch sizes."""
+
+    races: list[Race]
+    ratios: dict[str, list[tuple[float, tuple[float, float]]]]  # pair → ratio and interval of each batch size
+
+    def results(self, batch_size: int) -> dict[str, Result]:
+        """Ratios at the largest batch size up to this one, and the smallest one with the same storage."""
+        at = max(i for i, r in enumerate(self.races) if r.batch_size <= batch_size)
+        what = f"{self.races[at].batch_size} images a call, 95 % interval"
+        n = len(self.races[at].seconds["original"])
+        found = {
+            f"speed_ratio{suffix}": Result(
+                self.ratios[pair][at][0], n, interval=self.ratios[pair][at][1], note=what
+            )
+            for pair, suffix in (
+                ("same storage", ""),
+                ("as trained", "_as_trained"),
+                ("with tables", "_tables"),
+            )
+        }
+        return found | {"speed_least": Result(min(ratio for ratio, _ in self.ratios["same storage"]))}
+
+    def rows(self) -> dict[int, dict[str, float]]:
+        """Median microseconds an image of every entrant, by batch size."""
+        return {r.batch_size: {e: 1e6 * r.median(e) / r.batch_size for e in r.seconds} for r in self.races}
+
+
+def compare(
+    trained: RandomPathGenerator,
+    compressed: RandomPathGenerator,
+    original_paths: Callable[[Tensor], Tensor],
+    batch_sizes: Sequence[int],
+    budget: float,
+    rng: torch.Generator,
+    depth: int = 2,
+) -> Comparison:
+    """Races a generator, as trained and with stacked weights, against its compressed form on the same images.
+
+    Every image passes through all buckets, except where the first `depth` come from a table on both sides.
+    """
+    original, short = stacked(trained), stacked(compressed)
+    entrants: dict[str, Sampler] = {
+        "trained": per_image(trained),
+        "original": per_image(original),
+        "original, table": Tabulated(original, depth),
+        "compressed": per_image(short),
+        "compressed, table": Tabulated(short, depth),
+    }
+
+    def draw(n: int) -> dict[str, Tensor]:
+        routes = short.sample_paths(n, rng)
+        longer = original_paths(routes)
+        return {name: routes if name.startswith("compressed") else longer for name in entrants}
+
+    device = next(trained.parameters()).device
+    races = race(entrants, draw, batch_sizes, budget, device)
+    return Comparison(races, {name: [r.ratio(*pair, rng) for r in races] for name, pair in PAIRS.items()})
 
 
 def race(
@@ -71,20 +141,21 @@ def race(
     batch_sizes: Sequence[int],
     budget: float,
     device: torch.device,
-    rounds: tuple[int, int] = (5, 40),
+    rounds: tuple[int, int] = (5, 200),
 ) -> list[Race]:
     """Times entrants in turn, A B C A B C …, on new paths in every round.
 
-    `draw(n)` gives each entrant its paths. The number of rounds of a batch size is what fits into `budget`
-    seconds, within the limits; one round before them is not counted.
+    `draw(n)` gives each entrant its paths. A batch size takes `budget` seconds, within the limits on rounds;
+    one round before them is not counted.
     """
     races = []
     for n in batch_sizes:
-        warm = sum(_round(entrants, draw(n), device).values())
-        count = max(rounds[0], min(rounds[1], int(budget / max(warm, 1e-6))))
-        timed = [_round(entrants, draw(n), device) for _ in range(count)]
-        seconds = {e: torch.tensor([t[e] for t in timed], dtype=torch.float64) for e in entrants}
-        races.append(Race(n, seconds))
+        _round(entrants, draw(n), device)
+        timed: list[dict[str, float]] = []
+        stop = time.perf_counter() + budget
+        while len(timed) < rounds[0] or (len(timed) < rounds[1] and time.perf_counter() < stop):
+            timed.append(_round(entrants, draw(n), device))
+        races.append(Race(n, {e: torch.tensor([t[e] for t in timed], dtype=torch.float64) for e in entrants}))
     return races
 
 

@@ -1,6 +1,6 @@
 """What one bucket is responsible for: the same path with one entry varied (section 4.1, figures 2–5)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from rpgan import paths as path
 from rpgan.images import to_uint8
+from rpgan.metrics.diversity import LayerDiversity, layer_diversity, pair_sums
 from rpgan.models.generator import RandomPathGenerator, render
 
 
@@ -44,7 +45,7 @@ def variation_grid(
 def varied_groups(
     generator: RandomPathGenerator, n_routes: int, n: int, rng: torch.Generator
 ) -> dict[int, UInt8[Tensor, "routes k c h w"]]:
-    """Images of n distinct instances of each bucket around the same random routes, the protocol of D (E6, E7).
+    """Images of n distinct instances of each bucket around the same random routes, as D takes them (E6, E7).
 
     A bucket of fewer than n instances gives all it has; one of a single instance is left out.
     """
@@ -59,11 +60,20 @@ def varied_groups(
     return groups
 
 
-def pair_sums_of_groups(
-    groups: dict[int, Tensor],
-    n_buckets: int,
-    distance: Callable[[Tensor], Tensor],
-    pair_sums: Callable[[Tensor], Tensor],
+def bucket_diversity(
+    generator: RandomPathGenerator,
+    distances: Mapping[str, Callable[[Tensor], Tensor]],
+    n_routes: int,
+    rng: torch.Generator,
+) -> dict[str, LayerDiversity]:
+    """Layer diversity of every bucket by each distance, from the same four images a route (eq. 1)."""
+    groups = varied_groups(generator, n_routes, 4, rng)
+    sums = {name: _pair_sums(groups, len(generator.buckets), d) for name, d in distances.items()}
+    return {name: layer_diversity(s, generator.bucket_sizes, rng) for name, s in sums.items()}
+
+
+def _pair_sums(
+    groups: Mapping[int, Tensor], n_buckets: int, distance: Callable[[Tensor], Tensor]
 ) -> Float[Tensor, "routes n_buckets"]:
     """Sums of pair distances of every group; NaN in the columns of buckets that were not varied."""
     routes = len(next(iter(groups.values())))

@@ -1,0 +1,56 @@
+"""Timing: everyone runs on the same terms, in turn."""
+
+import time
+
+import torch
+
+from rpgan.analysis import compression
+from rpgan.analysis.speed import PAIRS, Race, Tabulated, compare, per_image, race
+from rpgan.models.generator import build_generator
+from rpgan.presets import resolve
+
+
+def test_entrants_take_turns_on_new_paths():
+    order, drawn = [], []
+
+    def draw(n):
+        drawn.append(n)
+        return {"a": torch.full((n, 1), len(drawn)), "b": torch.full((n, 1), -len(drawn))}
+
+    entrants = {"a": lambda p: order.append(int(p[0])), "b": lambda p: order.append(int(p[0]))}
+    (result,) = race(entrants, draw, [2], 0.0, torch.device("cpu"), rounds=(3, 9))
+    assert order == [1, -1, 2, -2, 3, -3, 4, -4]  # the first round only warms up
+    assert result.batch_size == 2 and all(len(s) == 3 for s in result.seconds.values())
+
+
+def test_a_slower_entrant_loses(rng):
+    entrants = {"slow": lambda p: time.sleep(0.004), "fast": lambda p: time.sleep(0.001)}
+    paths = {name: torch.zeros(1, 1) for name in entrants}
+    (result,) = race(entrants, lambda n: paths, [1], 0.05, torch.device("cpu"))
+    ratio, (low, high) = result.ratio("slow", "fast", rng)
+    assert 1 < low <= ratio <= high and ratio == result.median("slow") / result.median("fast")
+
+
+def test_the_interval_of_equal_rounds_is_a_point(rng):
+    seconds = {name: torch.full((5,), s, dtype=torch.float64) for name, s in (("a", 3.0), ("b", 2.0))}
+    assert Race(1, seconds).ratio("a", "b", rng) == (1.5, (1.5, 1.5))
+
+
+def test_every_way_of_sampling_gives_the_same_images(rng):
+    for name in ("mnist-linear", "mnist-rpgan"):
+        generator = build_generator(resolve(name, "smoke").generator, seed=1).eval()
+        routes = generator.sample_paths(20, rng)
+        with torch.no_grad():
+            expected = generator(routes)
+            for sampler in (per_image(generator), Tabulated(generator, 2), Tabulated(generator, 1)):
+                torch.testing.assert_close(sampler(routes), expected)
+
+
+def test_a_comparison_reports_every_pair(rng):
+    generator = build_generator(resolve("mnist-linear", "smoke").generator).eval()
+    joined = compression.join(generator, (2, 3, 4), compression.sample_tuples((3, 3, 3), 4, rng))
+    found = compare(generator, joined.generator, joined.original_paths, [1, 4, 100], 0.0, rng)
+    assert all(len(found.ratios[pair]) == 3 for pair in PAIRS) and list(found.rows()) == [1, 4, 100]
+    results = found.results(64)
+    assert results["speed_ratio"].value == found.ratios["same storage"][1][0]
+    assert results["speed_least"].value == min(ratio for ratio, _ in found.ratios["same storage"])
