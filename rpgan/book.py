@@ -68,7 +68,9 @@ def current_receipt(profile: str, notebook: Path, root: Path = CHECKOUT) -> Rece
     if not executed.exists():
         raise UserError(f"{notebook.stem} was not executed under the profile {profile}; {remedy}")
     if not notebooks.is_executed(executed):
-        raise UserError(f"the copy of {notebook.stem} for the profile {profile} did not run to its end; {remedy}")
+        raise UserError(
+            f"the copy of {notebook.stem} for the profile {profile} did not run to its end; {remedy}"
+        )
     receipt = notebooks.read_receipt(executed)
     if receipt.fingerprint != notebooks.fingerprint(notebook, root):
         raise UserError(f"{notebook.stem}, the package or its data changed since the execution; {remedy}")

@@ -4,6 +4,7 @@ Nothing heavy is imported before a command needs it, so that `rpgan --help` answ
 """
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -39,7 +40,10 @@ def train_command(
     profile: Profile = "book",
     sets: Sets = [],  # noqa: B006
     out: Annotated[
-        Path | None, typer.Option(help="Run directory; by default runs/PROFILE/EXPERIMENT, with a suffix for settings changed by --set.")
+        Path | None,
+        typer.Option(
+            help="Run directory; runs/PROFILE/EXPERIMENT by default, with a suffix where --set is used."
+        ),
     ] = None,
     device: Device = "auto",
     workers: Annotated[int, typer.Option(help="Processes that decode images of large folders.")] = 0,
@@ -76,7 +80,9 @@ def sample_command(
 def grid_command(
     model: Annotated[str, typer.Argument(help="Name of a committed checkpoint, or a checkpoint directory.")],
     n: Annotated[int, typer.Option("--n", help="Other instances shown a bucket.", min=1)] = 8,
-    seed: Annotated[int, typer.Option(help="Seed of the path and the alternatives.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the path and the alternatives.", min=0, max=2**63 - 1)
+    ] = 0,
     out: Annotated[Path, typer.Option(help="A .png file.")] = Path("grid.png"),
 ) -> None:
     """Draw a variation grid: one path, each bucket varied in a row."""
@@ -100,6 +106,83 @@ def export_command(
 
     export_checkpoint(source, destination, dtype, first_bucket)
     print(f"exported {source} to {destination}")
+
+
+@app.command("convert")
+def convert_command(
+    source: Annotated[Path, typer.Argument(help="The authors' generator, a .pt file.")],
+    params: Annotated[Path, typer.Argument(help="The JSON of arguments beside it.")],
+    out: Annotated[Path, typer.Argument(help="Directory of the new checkpoint.")],
+) -> None:
+    """Convert a generator that the authors released into a checkpoint of this project."""
+    from rpgan.convert import convert
+
+    convert(source, params, out)
+    print(f"converted {source} to {out}")
+
+
+@app.command("evaluate")
+def evaluate_command(
+    model: Annotated[str, typer.Argument(help="Name of a committed checkpoint, or a checkpoint directory.")],
+    n: Annotated[int, typer.Option("--n", help="Generated images.", min=2)] = 5_000,
+    seed: Annotated[int, typer.Option(help="Seed of the paths and of the real images.")] = 0,
+    data: Annotated[str, typer.Option(help="Data set to compare with; the model's own by default.")] = "",
+    extractors: Annotated[
+        list[str], typer.Option("--extractor", help="Features to measure in, repeatable; all by default.")
+    ] = [],  # noqa: B006
+    device: Device = "auto",
+    out: Annotated[Path | None, typer.Option("--json", help="Also write the scores as JSON.")] = None,
+) -> None:
+    """Print every score of a generator that the data and networks on this disk allow."""
+    from rpgan.evaluate import evaluate, save_json, table
+    from rpgan.training.machine import build_fabric
+
+    place = str(build_fabric("float32", device).device)
+    evaluation = evaluate(model, n, seed, data=data, extractors=extractors, device=place)
+    print(table(evaluation))
+    if out is not None:
+        save_json(evaluation, out)
+
+
+@app.command("reference")
+def reference_command(
+    experiment: Annotated[
+        str, typer.Argument(help="An experiment, whose data set and image size are taken.")
+    ],
+    n: Annotated[int, typer.Option("--n", help="Training images.", min=2)] = 50_000,
+    seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
+    extractors: Annotated[
+        list[str], typer.Option("--extractor", help="Features to measure, repeatable; all by default.")
+    ] = [],  # noqa: B006
+    device: Device = "auto",
+) -> None:
+    """Measure real images once, so that `rpgan evaluate` needs no data set afterwards."""
+    from rpgan.references import write_reference
+    from rpgan.training.machine import build_fabric
+
+    place = str(build_fabric("float32", device).device)
+    print(f"wrote {write_reference(experiment, n, seed, extractors, place)}")
+
+
+data_app = typer.Typer(help="List the data sets, or fetch one.", invoke_without_command=True)
+app.add_typer(data_app, name="data")
+
+
+@data_app.callback()
+def data_command(context: typer.Context) -> None:
+    """List the data sets: size, licence, source, and whether they are here."""
+    from rpgan.datasets.catalogue import CATALOGUE, describe
+
+    if context.invoked_subcommand is None:
+        print("\n".join(describe(name) for name in CATALOGUE))
+
+
+@data_app.command("fetch")
+def fetch_command(name: Annotated[str, typer.Argument(help="A data set of the list.")]) -> None:
+    """Download a data set and check it."""
+    from rpgan.datasets.catalogue import fetch
+
+    print("\n".join(fetch(name)))
 
 
 @app.command("models")
@@ -197,7 +280,8 @@ def _stop(message: str, status: int) -> NoReturn:
 
 def _describe_usage(error: Any) -> str:
     command = error.ctx.command_path if error.ctx else "rpgan"
-    return f"{error.format_message().rstrip('.')}; see {command} --help"
+    got = shlex.join(sys.argv[1:])
+    return f"got {got}: {error.format_message().rstrip('.')}; see {command} --help"
 
 
 if __name__ == "__main__":

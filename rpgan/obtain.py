@@ -1,4 +1,4 @@
-"""A trained generator for a chapter: a committed checkpoint that fits, else a run that is made or continued."""
+"""A trained generator for a chapter: a committed checkpoint that fits, else a run made or continued."""
 
 import hashlib
 import json
@@ -17,12 +17,15 @@ from rpgan.training import train
 
 
 def obtain_generator(
-    experiment: str, profile: str, changes: Mapping[str, Any] | None = None, device: torch.device | str = "cpu"
+    experiment: str,
+    profile: str,
+    changes: Mapping[str, Any] | None = None,
+    device: torch.device | str = "cpu",
 ) -> RandomPathGenerator:
     """Returns the generator of an experiment under a profile, in eval mode on the device.
 
-    A committed checkpoint serves only if its card holds exactly the resolved config, so that a `paper` run never
-    takes a small model silently. Otherwise the experiment is trained, which resumes what an earlier call began.
+    A committed checkpoint serves only if its card holds exactly the resolved config, so that a `paper` run
+    never takes a small model silently. Otherwise the experiment is trained, or an earlier run of it resumed.
     """
     config = resolve(experiment, profile, changes)
     if satisfies(experiment, config):

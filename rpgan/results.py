@@ -43,7 +43,7 @@ def home() -> Path:
 
 
 def build_root() -> Path:
-    """Returns where generated files go: `$RPGAN_BUILD`, else `_build` of the checkout or working directory."""
+    """Returns where generated files go: `$RPGAN_BUILD`, else `_build` of the checkout or working folder."""
     return Path(os.environ.get("RPGAN_BUILD") or home() / "_build").resolve()
 
 

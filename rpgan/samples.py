@@ -12,7 +12,6 @@ from rpgan.checkpoint import load_generator
 from rpgan.errors import UserError
 from rpgan.images import save_png, tile, to_uint8
 from rpgan.models.generator import render
-from rpgan.plotting import draw_variation, figure_of, style
 
 
 def write_samples(model: str | Path, n: int, seed: int, out: Path) -> None:
@@ -40,6 +39,8 @@ WRITERS: dict[str, Callable[[Path, Tensor, Tensor], None]] = {".png": _write_png
 
 def write_grid(model: str | Path, n: int, seed: int, out: Path) -> None:
     """Draws one path and writes its variation grid, n alternatives a bucket, as PNG."""
+    from rpgan.plotting import draw_variation, figure_of, style
+
     if out.suffix != ".png":
         raise UserError(f"--out {out}; expected a name that ends in .png")
     generator = load_generator(model)

@@ -17,7 +17,9 @@ def committed(tmp_path, monkeypatch):
     monkeypatch.setenv("RPGAN_BUILD", str(tmp_path / "build"))
     config = resolve("mnist-rpgan", "smoke", TINY)
     about = {"steps": 3}
-    save_checkpoint(tmp_path / "data" / "checkpoints" / "mnist-rpgan", build_generator(config.generator), config, about)
+    save_checkpoint(
+        tmp_path / "data" / "checkpoints" / "mnist-rpgan", build_generator(config.generator), config, about
+    )
     return config
 
 
@@ -44,7 +46,8 @@ def test_runs_with_changed_settings_do_not_share_a_directory(tmp_path, monkeypat
     monkeypatch.setattr(obtain, "runs_root", lambda: tmp_path)
     plain = obtain.run_directory(resolve("mnist-rpgan", "paper"), "paper")
     changed = [
-        obtain.run_directory(resolve("mnist-rpgan", "paper", {"seed": s}), "paper", {"seed": s}) for s in (1, 2)
+        obtain.run_directory(resolve("mnist-rpgan", "paper", {"seed": s}), "paper", {"seed": s})
+        for s in (1, 2)
     ]
     assert plain == tmp_path / "paper" / "mnist-rpgan"
     assert len({plain, *changed}) == 3
