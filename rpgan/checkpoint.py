@@ -130,6 +130,16 @@ def load_card(name: str | Path) -> dict[str, Any]:
     return card
 
 
+def describe(name: str) -> str:
+    """Returns one line about a checkpoint: steps, parameters, size, first score."""
+    card = load_card(name)
+    scores = [f"{s['name']} {s['value']:.4g} (n = {s['n']:,})" for s in card.get("scores", [])[:1]]
+    size, millions = card["storage"]["bytes"] / 1e6, card["parameters"] / 1e6
+    return (
+        f"{name:<22} {card.get('steps', 0):>7,} steps  {millions:6.2f} M  {size:5.1f} MB  {' '.join(scores)}"
+    )
+
+
 def find(name: str | Path) -> Path:
     """Returns the directory of a checkpoint named like a committed one, or given as a path."""
     for directory in (Path(name), *(root / str(name) for root in roots())):

@@ -3,7 +3,6 @@
 Nothing heavy is imported before a command needs it, so that `rpgan --help` answers at once.
 """
 
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from rpgan.arguments import parse_assignments
 from rpgan.errors import UserError
 
 app = typer.Typer(
@@ -53,7 +53,7 @@ def train_command(
     from rpgan.presets import resolve
     from rpgan.training import train
 
-    changes = parse_settings(sets)
+    changes = parse_assignments(sets, "train.steps=20")
     config = resolve(experiment, profile, changes)
     directory = out or run_directory(config, profile, changes)
     best = train(config, directory, device=device, workers=workers)
@@ -164,34 +164,26 @@ def reference_command(
     print(f"wrote {write_reference(experiment, n, seed, extractors, place)}")
 
 
-data_app = typer.Typer(help="List the data sets, or fetch one.", invoke_without_command=True)
-app.add_typer(data_app, name="data")
+@app.command("data")
+def data_command(
+    action: Annotated[str, typer.Argument(help="list, or fetch to download and check one.")] = "list",
+    name: Annotated[str, typer.Argument(help="A data set of the list, to be fetched.")] = "",
+) -> None:
+    """List the data sets (size, licence, source, whether they are here), or fetch one."""
+    from rpgan.datasets.catalogue import CATALOGUE, describe, fetch
 
-
-@data_app.callback()
-def data_command(context: typer.Context) -> None:
-    """List the data sets: size, licence, source, and whether they are here."""
-    from rpgan.datasets.catalogue import CATALOGUE, describe
-
-    if context.invoked_subcommand is None:
-        print("\n".join(describe(name) for name in CATALOGUE))
-
-
-@data_app.command("fetch")
-def fetch_command(name: Annotated[str, typer.Argument(help="A data set of the list.")]) -> None:
-    """Download a data set and check it."""
-    from rpgan.datasets.catalogue import fetch
-
-    print("\n".join(fetch(name)))
+    if action not in ("list", "fetch") or (action == "list") == bool(name):
+        raise UserError(f"data {action} {name}; expected `rpgan data` or `rpgan data fetch NAME`")
+    print("\n".join(fetch(name) if name else map(describe, CATALOGUE)))
 
 
 @app.command("models")
 def models_command() -> None:
     """List the committed checkpoints with their scores."""
-    from rpgan.checkpoint import load_card, names
+    from rpgan.checkpoint import describe, names
 
     for name in names():
-        print(describe_model(name, load_card(name)))
+        print(describe(name))
 
 
 @app.command("run")
@@ -211,7 +203,7 @@ def run_command(
     if prepare_only:
         notebooks.prepare(chapters, profile)
     else:
-        notebooks.run(chapters, profile, notebooks.parse_parameters(parameters))
+        notebooks.run(chapters, profile, parse_assignments(parameters, "n_routes=20"))
 
 
 @app.command("book")
@@ -223,37 +215,6 @@ def book_command(
     from rpgan.book import book
 
     book(profile, run=run)
-
-
-def parse_settings(assignments: list[str]) -> dict[str, object]:
-    """Reads `key=value` texts, values as JSON or else YAML."""
-    settings: dict[str, object] = {}
-    for text in assignments:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise UserError(f"--set {text!r}; expected key=value, e.g. train.steps=20")
-        settings[key] = _parse_value(text, value)
-    return settings
-
-
-def _parse_value(text: str, value: str) -> object:
-    import yaml
-
-    try:
-        return json.loads(value)  # first, because YAML takes 1e-3 for a text
-    except ValueError:
-        pass
-    try:
-        return yaml.safe_load(value)
-    except (yaml.YAMLError, ValueError):  # ValueError: a date that is none
-        raise UserError(f"--set {text!r}; expected a YAML value: put it in quotes") from None
-
-
-def describe_model(name: str, card: dict) -> str:
-    """One line about a checkpoint."""
-    scores = ", ".join(f"{s['name']} {s['value']:.4g} (n = {s['n']:,})" for s in card.get("scores", [])[:1])
-    size, steps = card["storage"]["bytes"] / 1e6, card.get("steps", 0)
-    return f"{name:<22} {steps:>7,} steps  {card['parameters'] / 1e6:6.2f} M  {size:5.1f} MB  {scores}"
 
 
 def main() -> None:

@@ -176,16 +176,20 @@ def to_dict(config: Config) -> dict[str, Any]:
 
 
 def from_dict(data: Mapping[str, Any]) -> Config:
-    """Returns the config that `to_dict` wrote (or JSON of it); every value is checked."""
+    """Returns the config that `to_dict` wrote (or JSON of it); every value is checked.
+
+    A key that an earlier version did not have takes its default, which is what that version did.
+    """
     leaves = dict(_leaves(data))
     kind = leaves.pop("kind", None)
     if not isinstance(kind, str) or kind not in KINDS:
         raise UserError(f"config of kind {kind!r}; expected one of {', '.join(KINDS)}")
     expected = flatten(KINDS[kind](name=""))
-    if leaves.keys() != expected.keys():
-        wrong = sorted(leaves.keys() ^ expected.keys())
-        raise UserError(f"config does not fit this version of rpgan: {', '.join(wrong)} missing or unknown")
-    return _build(KINDS[kind], leaves)
+    if unknown := sorted(leaves.keys() - expected.keys()):
+        raise UserError(f"config has unknown keys {', '.join(unknown)}; expected {', '.join(expected)}")
+    if "name" not in leaves:
+        raise UserError("config has no name; expected that of its experiment")
+    return _build(KINDS[kind], {**expected, **leaves})
 
 
 def _leaves(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

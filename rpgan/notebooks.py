@@ -1,7 +1,5 @@
 """Executing notebooks: which there are, what parameters they take, and one run of each by papermill."""
 
-import ast
-import contextlib
 import hashlib
 import json
 import time
@@ -53,22 +51,6 @@ def select(names: Sequence[str], root: Path = CHECKOUT) -> list[Path]:
             there = ", ".join(path.stem for path in chapters(root)) or f"none in {root / 'notebooks'}"
             raise UserError(f"there is no chapter {name!r}; chapters: {there}")
     return [by_name[key] for key in keys] or chapters(root)
-
-
-def parse_parameters(assignments: Sequence[str]) -> dict[str, Any]:
-    """Returns `key=value` texts as data: values are JSON, else Python literals, else text."""
-    pairs = [text.partition("=") for text in assignments]
-    for (key, sign, _), text in zip(pairs, assignments, strict=True):
-        if not (key.isidentifier() and sign):
-            raise UserError(f"parameter {text!r}; expected name=value, e.g. n_routes=20")
-    return {key: _parse(value) for key, _, value in pairs}
-
-
-def _parse(text: str) -> Any:
-    for parse in (json.loads, ast.literal_eval):
-        with contextlib.suppress(ValueError, SyntaxError):
-            return parse(text)
-    return text
 
 
 def check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:

@@ -152,7 +152,7 @@ def test_a_foreign_card_is_refused(saved, text):
 
 def test_a_card_with_another_config_is_refused(saved, tiny):
     edit_card(saved, config={"kind": "gan"})
-    with pytest.raises(UserError, match="does not fit this version"):
+    with pytest.raises(UserError, match="config has no name"):
         load_generator(saved)
     wider = replace(tiny, generator=replace(tiny.generator, widths=(6, 4, 4, 8)))
     edit_card(saved, config=to_dict(wider))
