@@ -67,16 +67,16 @@ class RandomPathGenerator(nn.Module):
         paths = paths.cpu()
         path.check(paths, self.bucket_sizes)
         x, row = self._inputs(len(paths), latents)
-        shared = self._shared_buckets() if latents is None and self.latent is not None else 0
+        last, sharing = len(self.buckets) - 1, self._may_share(latents)
         for bucket, (layer, link) in enumerate(zip(self.buckets, self.links, strict=True)):
-            if bucket < shared:
+            if sharing:
                 keys, row = torch.unique(row * len(layer) + paths[:, bucket], return_inverse=True)
                 parents, index = keys // len(layer), keys % len(layer)
                 x = layer(x[parents.to(x.device)], index, self.strategy)
+                sharing = not self.training and len(keys) < len(paths) and bucket < last
+                x = x if sharing else x[row.to(x.device)]
             else:
                 x = layer(x[row.to(x.device)] if bucket == 0 else x, paths[:, bucket], self.strategy)
-            if bucket == shared - 1 and (self.training or bucket == len(self.buckets) - 1):
-                x = x[row.to(x.device)]
             x = link(x)
         return x
 
@@ -90,10 +90,10 @@ class RandomPathGenerator(nn.Module):
             raise UserError("a generator with Gaussian latents needs them: generator(paths, latents)")
         return self.latent, torch.zeros(n, dtype=torch.int64)
 
-    def _shared_buckets(self) -> int:
-        if not self.training:
-            return len(self.buckets)
-        return int(next(self.buckets[0].buffers(), None) is None)
+    def _may_share(self, latents: Tensor | None) -> bool:
+        """Whether equal beginnings give equal activations, which BatchNorm in the first bucket forbids."""
+        stateless = next(self.buckets[0].buffers(), None) is None
+        return latents is None and self.latent is not None and (stateless or not self.training)
 
 
 def _learned(generator: RandomPathGenerator, value: Tensor) -> None:
