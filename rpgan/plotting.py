@@ -82,10 +82,9 @@ def figure_of(n: int, width: float = 7.0, ratio: float = 0.5) -> tuple[Figure, l
 
 def draw_paths(ax: Axes, bucket_sizes: Sequence[int], routes: Tensor) -> None:
     """Draws every bucket as a column of instances, and paths (n, n_buckets) as lines through them."""
-    top = max(bucket_sizes)
-    height = [
-        np.linspace(0, top - 1, size) if size > 1 else np.array([(top - 1) / 2]) for size in bucket_sizes
-    ]
+    top = max(bucket_sizes) - 1
+    middle = top / 2
+    height = [np.linspace(0, top, size) if size > 1 else np.array([middle]) for size in bucket_sizes]
     for bucket, places in enumerate(height):
         ax.scatter(
             [bucket + 1] * len(places), places, s=42, color="white", edgecolor=PAPER, linewidth=1, zorder=3

@@ -151,8 +151,7 @@ BOOK: dict[str, dict[str, Any]] = {
     "mnist-linear": CPU_GAN
     | {
         "generator.widths": (64, 128, 256, 512),
-        "train.steps": 17_000,
-        "train.decay_steps": 4_000,
+        "train.steps": 13_000,
         "train.evaluate_n": 5_000,
     },
     "cifar10-rpgan": CIFAR_CPU,

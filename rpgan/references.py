@@ -4,6 +4,8 @@ A reference file `data/references/NAME.npz` has, for each extractor, the moments
 features of some, and one colour histogram.
 """
 
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -123,7 +125,7 @@ def load_reference(path: Path) -> Reference:
                 {name: torch.from_numpy(saved[f"{name}:features"].astype(np.float32)) for name in names},
                 torch.from_numpy(saved["histogram"]),
             )
-    except (OSError, KeyError, ValueError, EOFError) as error:
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"cannot read {path} ({error}); expected a file of `rpgan reference`") from None
 
 

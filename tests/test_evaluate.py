@@ -168,7 +168,7 @@ def test_values_that_are_no_numbers_are_absent(tmp_path: Path) -> None:
 def test_wrong_requests_are_user_errors(model: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="unknown dataset 'minst'"):
         evaluate(model, 30, data="minst")
-    with pytest.raises(UserError, match="unknown extractor 'resnet'.*pixels"):
+    with pytest.raises(UserError, match=r"unknown extractor 'resnet'.*pixels"):
         evaluate(model, 30, extractors=("resnet",))
     with pytest.raises(UserError, match="at least 2 images"):
         evaluate(model, 1)
@@ -275,6 +275,8 @@ def test_the_catalogue_lists_every_data_set() -> None:
     listed = CliRunner().invoke(app, ["data"])
     assert listed.exit_code == 0
     assert [line.split()[0] for line in listed.output.splitlines()] == list(CATALOGUE)
+    for wrong in (["list", "mnist"], ["fetch"], ["remove", "mnist"]):
+        assert isinstance(CliRunner().invoke(app, ["data", *wrong]).exception, UserError)
     assert all(entry.licence and entry.source and entry.size for entry in CATALOGUE.values())
 
 

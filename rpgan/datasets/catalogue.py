@@ -136,5 +136,5 @@ CATALOGUE: dict[str, Entry] = {
     "anime-faces": _by_hand("anime-faces", "by hand", "see the source"),
     "celeba": _by_hand("celeba", "1.4 GB", "non-commercial research only"),
     "lsun-bedroom": _by_hand("lsun-bedroom", "43 GB", "none stated; cite Yu et al. 2015"),
-    "folder": Entry("your own images", "any", "none", "yours", "--set data.path=PATH", _always),
+    "folder": Entry("images of your own", "any", "none", "yours", "--set data.path=PATH", _always),
 }

@@ -106,7 +106,7 @@ class Run:
         if bad:
             raise UserError(
                 f"{', '.join(bad)} not finite in steps {self.step - len(window) + 1} to {self.step}; "
-                f"expected finite numbers: lower the learning rates, {self.directory} keeps the last good state"
+                f"expected finite numbers: lower the rates, {self.directory} keeps the last good state"
             )
         self._log({"step": self.step, **losses, "step_seconds": seconds / len(window)})
         self.fabric.log_dict(losses, step=self.step)
