@@ -39,15 +39,16 @@ lint: $(INSTALLED) ## Style, types and the direction of imports
 	$(BIN)/lint-imports
 
 test-code: $(INSTALLED)
-	$(BIN)/pytest -n $(JOBS) -m "not slow"
+	$(BIN)/pytest -n $(JOBS) -m "not slow and not pages"
 
 test-all-code: $(INSTALLED)
-	$(BIN)/pytest -n $(JOBS)
+	$(BIN)/pytest -n $(JOBS) -m "not pages"
 
 test-notebooks: $(INSTALLED)
 	$(BIN)/rpgan run --profile smoke --prepare-only
 	$(OFFLINE) $(BIN)/pytest --nbmake --overwrite -n $(JOBS) $(EXECUTED)
 	$(BIN)/rpgan book --profile smoke --no-run
+	$(BIN)/pytest -n $(JOBS) -m pages tests/test_pages.py
 
 clean: ## Remove what was built; .venv, runs and downloads stay
 	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info
