@@ -144,8 +144,7 @@ BOOK: dict[str, dict[str, Any]] = {
         "generator.widths": (32,) * 4,
         "discriminator.widths": (32, 64, 64, 64),
         "discriminator.downsamplings": 3,
-        "train.steps": 9_500,
-        "train.decay_steps": 3_500,
+        "train.steps": 6_000,
         "train.evaluate_n": 5_000,
     },
     "mnist-linear": CPU_GAN
