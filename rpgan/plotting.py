@@ -87,17 +87,20 @@ def draw_paths(ax: Axes, bucket_sizes: Sequence[int], routes: Tensor) -> None:
     height = [np.linspace(0, top, size) if size > 1 else np.array([middle]) for size in bucket_sizes]
     for bucket, places in enumerate(height):
         ax.scatter(
-            [bucket + 1] * len(places), places, s=42, color="white", edgecolor=PAPER, linewidth=1, zorder=3
+            [bucket + 1] * len(places), places, s=90, color="white", edgecolor=PAPER, linewidth=1, zorder=3
         )
     for k, route in enumerate(routes.tolist()):
+        shift = 0.02 * top * (k - (len(routes) - 1) / 2)  # paths that share a stretch stay apart
         ys = [float(height[b][i]) for b, i in enumerate(route)]
         xs = [0.3, *range(1, len(ys) + 1), len(ys) + 0.7]
+        shifted = [y + shift for y in (middle, *ys, ys[-1])]
         color = PALETTE[k % len(PALETTE)]
-        ax.plot(xs, [middle, *ys, ys[-1]], color=color, linewidth=1.6, zorder=2)
-        ax.scatter(range(1, len(ys) + 1), ys, s=42, color=color, zorder=4)
+        ax.plot(xs, shifted, color=color, linewidth=1.6, zorder=2)
+        ax.scatter(xs[1:-1], shifted[1:-1], s=26, color=color, zorder=4)
     ax.text(0.2, middle, "$Z$", ha="right", va="center", fontsize=11)
     ax.set_xticks(range(1, len(bucket_sizes) + 1), [f"$B_{b + 1}$" for b in range(len(bucket_sizes))])
     ax.set_yticks([])
+    ax.tick_params(length=0)
     sns.despine(ax=ax, left=True, bottom=True)
 
 
