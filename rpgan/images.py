@@ -18,6 +18,12 @@ def to_uint8(images: Float[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
     return ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
+def pad_to(images: Tensor, side: int) -> Tensor:
+    """Surrounds images (n, c, h, w) by zeros, black before any conversion, up to `side` pixels a side."""
+    h, w = (max(0, side - length) for length in images.shape[2:])
+    return F.pad(images, (w // 2, w - w // 2, h // 2, h - h // 2))
+
+
 def hue_to_rgb(hues: Float[Tensor, "*n"]) -> Float[Tensor, "*n 3"]:
     """Converts hues, in turns (0 red, 1/3 green, 2/3 blue), to RGB in [0, 1] at full saturation and value."""
     turns = hues[..., None] * 6 + torch.tensor([0.0, 4.0, 2.0], device=hues.device)

@@ -1,10 +1,15 @@
 """Pretrained weights that others publish: looked for on the disk, never downloaded behind the user's back."""
 
 import os
+import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rpgan.download import data_root
 from rpgan.errors import UserError
+
+if TYPE_CHECKING:
+    from lpips import LPIPS
 
 
 def find_weights(url: str) -> Path:
@@ -19,6 +24,28 @@ def find_weights(url: str) -> Path:
         looked = " and ".join(str(place) for place in places)
         raise UserError(f"no file {name} in {looked}; download {url} and put it at {places[0] / name}")
     return found[0]
+
+
+def load_lpips_network(trunk: str) -> "LPIPS":
+    """Builds the network of LPIPS v0.1 on a trunk, "alex" (the authors' default) or "vgg", frozen.
+
+    The linear heads come with the package lpips, the trunk's ImageNet weights must be on the disk.
+    """
+    import torch
+    from lpips import LPIPS
+    from torchvision.models import AlexNet_Weights, VGG16_Weights
+
+    published = {"alex": AlexNet_Weights.IMAGENET1K_V1, "vgg": VGG16_Weights.IMAGENET1K_V1}
+    if trunk not in published:
+        raise UserError(f"LPIPS trunk {trunk!r}; expected one of {', '.join(published)}")
+    weights = torch.load(find_weights(published[trunk].url), map_location="cpu", weights_only=True)
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+        warnings.simplefilter("ignore")  # the package names an argument as torchvision did until 0.13
+        network = LPIPS(net=trunk, pnet_rand=True, verbose=False)
+    # A slice keeps the layer numbers of torchvision: "slice2.3.weight" is "features.3.weight".
+    names = network.net.state_dict()
+    network.net.load_state_dict({name: weights[f"features.{name.partition('.')[2]}"] for name in names})
+    return network.eval().requires_grad_(False)
 
 
 def _hub_cache() -> Path:

@@ -5,6 +5,7 @@ import torch
 
 from rpgan.errors import UserError
 from rpgan.images import to_float
+from rpgan.metrics.features import load_extractor
 from rpgan.metrics.perceptual import FeatureDistance, Lpips, load_lpips
 
 
@@ -108,3 +109,11 @@ def test_lpips_takes_the_trunk_from_the_file(random_trunk):
     assert distances[1, 2] == 0 and distances[0, 1] > 0.01
     torch.testing.assert_close(distances[0, 1], distances[0, 2])
     assert not lpips.network.training and not any(p.requires_grad for p in lpips.network.parameters())
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 40, 40)])
+def test_lpips_is_a_squared_distance_of_features(random_trunk, shape):
+    rng = torch.Generator().manual_seed(2)
+    group = torch.randint(256, (1, 4, *shape), generator=rng, dtype=torch.uint8)
+    distances = FeatureDistance(load_extractor("lpips-alex"), squared=True)(group)
+    torch.testing.assert_close(distances.float(), load_lpips()(group), rtol=1e-4, atol=1e-6)

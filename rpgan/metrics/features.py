@@ -13,7 +13,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from rpgan.errors import UserError
-from rpgan.weights import find_weights
+from rpgan.images import pad_to
+from rpgan.weights import find_weights, load_lpips_network
 
 Trunk = Callable[[Tensor], Tensor]  # float images (n, c, h, w) in [0, 1] on the device -> features (n, d)
 
@@ -25,7 +26,7 @@ class Extractor:
     name: str  # what the features are called wherever a number made with them is shown
     trunk: Trunk
     device: str = "cpu"
-    dim: int | None = None  # features an image; None where it depends on the number of channels
+    dim: int | None = None  # features an image; None where it depends on the images
 
     @torch.no_grad()
     def __call__(self, images: UInt8[Tensor, "n c h w"], batch_size: int = 64) -> Float[Tensor, "n d"]:
@@ -116,6 +117,26 @@ def inception(name: str, device: str) -> Extractor:
     return Extractor(name, lambda images: network(_rgb(images))[0].flatten(1), device, 2048)
 
 
+def lpips_trunk(name: str, device: str) -> Extractor:
+    """Features whose squared Euclidean distance is LPIPS v0.1 (Zhang et al. 2018, eq. 1), on AlexNet or VGG.
+
+    Each layer is normalised to unit length at every position and scaled by the square root of LPIPS's own
+    weight over the number of positions. Images under 32 pixels get a black border up to 32.
+    """
+    network = load_lpips_network(name.removeprefix("lpips-")).to(device)
+
+    def trunk(images: Tensor) -> Tensor:
+        layers = network.net(network.scaling_layer(2 * pad_to(_rgb(images), 32) - 1))
+        parts = []
+        for layer, head in zip(layers, network.lins, strict=True):
+            weight = head.model[-1].weight.clamp(min=0).sqrt()  # (1, c, 1, 1)
+            unit = layer / (layer.norm(dim=1, keepdim=True) + 1e-10)
+            parts.append((unit * weight.flatten()[:, None, None] / layer[0, 0].numel() ** 0.5).flatten(1))
+        return torch.cat(parts, dim=1)
+
+    return Extractor(name, trunk, device)
+
+
 def _rgb(images: Tensor) -> Tensor:
     return images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
 
@@ -127,4 +148,6 @@ EXTRACTORS: dict[str, Callable[[str, str], Extractor]] = {
     "sprites-cnn": project_classifier,
     "efficientnet-lite0": efficientnet_lite0,
     "inception": inception,
+    "lpips-alex": lpips_trunk,
+    "lpips-vgg": lpips_trunk,
 }

@@ -3,18 +3,15 @@
 Both measures take uint8 groups (g, k, c, h, w) and return symmetric matrices (g, k, k) with a zero diagonal.
 """
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from rpgan.errors import UserError
-from rpgan.images import to_float
-from rpgan.weights import find_weights
+from rpgan.images import pad_to, to_float
+from rpgan.weights import load_lpips_network
 
 SMALLEST = 32  # pixels; the pooling of AlexNet has nothing left of smaller images
 
@@ -62,9 +59,7 @@ class Lpips:
         return torch.cat(distances)
 
     def _prepare(self, images: Tensor) -> Tensor:
-        h, w = (max(0, SMALLEST - side) for side in images.shape[2:])
-        padded = F.pad(images, (w // 2, w - w // 2, h // 2, h - h // 2))
-        return to_float(padded.expand(-1, 3, -1, -1)).to(self.device)
+        return to_float(pad_to(images, SMALLEST).expand(-1, 3, -1, -1)).to(self.device)
 
 
 def load_lpips(trunk: str = "alex", device: str = "cpu") -> Lpips:
@@ -72,17 +67,4 @@ def load_lpips(trunk: str = "alex", device: str = "cpu") -> Lpips:
 
     Raises UserError, with what to fetch and where to put it, when they are not; nothing is downloaded.
     """
-    from lpips import LPIPS
-    from torchvision.models import AlexNet_Weights, VGG16_Weights
-
-    published = {"alex": AlexNet_Weights.IMAGENET1K_V1, "vgg": VGG16_Weights.IMAGENET1K_V1}
-    if trunk not in published:
-        raise UserError(f"LPIPS trunk {trunk!r}; expected one of {', '.join(published)}")
-    weights = torch.load(find_weights(published[trunk].url), map_location="cpu", weights_only=True)
-    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
-        warnings.simplefilter("ignore")  # the package names an argument as torchvision did until 0.13
-        network = LPIPS(net=trunk, pnet_rand=True, verbose=False)
-    # A slice keeps the layer numbers of torchvision: "slice2.3.weight" is "features.3.weight".
-    names = network.net.state_dict()
-    network.net.load_state_dict({name: weights[f"features.{name.partition('.')[2]}"] for name in names})
-    return Lpips(network.eval().requires_grad_(False).to(device), device)
+    return Lpips(load_lpips_network(trunk).to(device), device)
