@@ -401,3 +401,44 @@ def test_fetch_checks_the_hash_and_leaves_nothing_half_done(tmp_path: Path, root
 
 def test_every_dataset_is_a_loader() -> None:
     assert {"mnist", "mnist-5k", "colored-mnist", "sprites", "folder", "cifar10"} <= DATASETS.keys()
+
+
+# Torchvision's sets, without their downloads
+
+
+class Faces:
+    """Stands for torchvision's CelebA: three pictures of 178×218, red in the middle."""
+
+    def __init__(self, root: str, split: str, download: bool) -> None:
+        self.split = split
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, index: int):
+        from PIL import Image
+
+        picture = Image.new("RGB", (178, 218), (0, 0, 10 * index))
+        picture.paste((255, 0, 0), (79, 99, 99, 119))
+        return picture, index
+
+
+def test_celeba_is_the_centre_of_torchvisions_pictures(root, monkeypatch):
+    monkeypatch.setattr("torchvision.datasets.CelebA", Faces)
+    dataset = load_dataset(DataConfig("celeba"), (3, 64, 64), "train")
+    images, labels = dataset.__getitems__([2, 0])
+    assert images.shape == (2, 3, 64, 64) and images.dtype == torch.uint8 and not labels.any()
+    assert images[0, 0, 30:34, 30:34].min() > 200  # 20 pixels become 7: the middle stays the middle
+    assert images[0, 2, 0, 0] == 20 and images[1, 2, 0, 0] == 0
+    assert "CelebA from torchvision, train split: 3 images" in dataset.provenance and len(dataset) == 3
+
+
+def test_a_set_that_cannot_be_had_says_where_it_belongs(root, monkeypatch):
+    def offline(*args, **kwargs):
+        raise OSError("no network")
+
+    monkeypatch.setattr("torchvision.datasets.CelebA", offline)
+    with pytest.raises(UserError, match=r"CelebA \(no network\).*celeba.*\.zip.*https"):
+        load_dataset(DataConfig("celeba"), (3, 64, 64), "train")
+    with pytest.raises(UserError, match=r"LSUN bedroom.*bedroom_val_lmdb.*https.*lmdb"):
+        load_dataset(DataConfig("lsun-bedroom"), (3, 128, 128), "test")

@@ -301,8 +301,8 @@ def test_fetching_says_what_to_do(root: Path, monkeypatch: pytest.MonkeyPatch) -
     for name in ("mnist", "colored-mnist", "cifar10"):
         with pytest.raises(UserError, match=r"cannot download .*no network"):
             fetch(name)
-    with pytest.raises(UserError, match=r"CelebA.*no direct download.*https.*celeba\.zip"):
-        fetch("celeba")
+    with pytest.raises(UserError, match=r"LSUN.*no direct download.*https.*lsun-bedroom\.zip"):
+        fetch("lsun-bedroom")
     with pytest.raises(UserError, match="unknown dataset 'imagenet'; expected one of mnist"):
         fetch("imagenet")
 

@@ -4,7 +4,7 @@ Nothing here reaches for the network but `fetch`.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
 from rpgan.config import DataConfig
@@ -80,11 +80,13 @@ def _always() -> bool:
     return True
 
 
-def _public_present(name: str) -> Callable[[], bool]:
+def _public_present(name: str, raw: str = "") -> Callable[[], bool]:
+    """Whether a set's folder or zip is there, or what torchvision keeps of it under `raw`."""
     top = public.PUBLIC[name].folder
+    places = [top, f"{top}.zip", *([f"raw/{raw}"] if raw else [])]
 
     def present() -> bool:
-        return any((data_root() / path).exists() for path in (top, f"{top}.zip"))
+        return any((data_root() / place).exists() for place in places)
 
     return present
 
@@ -103,9 +105,13 @@ def _fetch_cifar10() -> list[str]:
     return [public.download_cifar10((3, 32, 32), split).provenance for split in SPLITS]
 
 
-def _by_hand(name: str, size: str, licence: str) -> Entry:
+def _fetch_celeba() -> list[str]:
+    return [public.download_celeba((3, 64, 64), split).provenance for split in SPLITS]
+
+
+def _by_hand(name: str, size: str, licence: str, raw: str = "") -> Entry:
     known = public.PUBLIC[name]
-    return Entry(known.title, f"{known.images:,}", size, licence, known.source, _public_present(name))
+    return Entry(known.title, f"{known.images:,}", size, licence, known.source, _public_present(name, raw))
 
 
 MNIST_LICENCE = "CC BY-SA 3.0 (as Keras states it)"
@@ -134,7 +140,12 @@ CATALOGUE: dict[str, Entry] = {
         _fetch_cifar10,
     ),
     "anime-faces": _by_hand("anime-faces", "by hand", "see the source"),
-    "celeba": _by_hand("celeba", "1.4 GB", "non-commercial research only"),
-    "lsun-bedroom": _by_hand("lsun-bedroom", "43 GB", "none stated; cite Yu et al. 2015"),
+    "celeba": replace(
+        _by_hand("celeba", "1.4 GB", "non-commercial research only", "celeba/img_align_celeba"),
+        fetch=_fetch_celeba,
+    ),
+    "lsun-bedroom": _by_hand(
+        "lsun-bedroom", "43 GB", "none stated; cite Yu et al. 2015", "lsun/bedroom_train_lmdb"
+    ),
     "folder": Entry("images of your own", "any", "none", "yours", "--set data.path=PATH", _always),
 }

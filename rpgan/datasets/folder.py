@@ -19,6 +19,7 @@ from torch import Tensor
 from rpgan.config import DataConfig
 from rpgan.datasets.archive import Entry, Files, open_files
 from rpgan.datasets.memory import ImageDataset, MemoryImages
+from rpgan.datasets.pictures import fit
 from rpgan.download import data_root
 from rpgan.errors import UserError
 
@@ -122,7 +123,6 @@ def decode(files: Files, name: str, image_shape: tuple[int, ...]) -> NDArray[np.
     """
     from PIL import Image, ImageOps
 
-    channels, height, width = image_shape
     content = files.read(name)
     try:
         with Image.open(io.BytesIO(content)) as image:
@@ -130,13 +130,11 @@ def decode(files: Files, name: str, image_shape: tuple[int, ...]) -> NDArray[np.
             upright = ImageOps.exif_transpose(image)
             if upright.mode.startswith("I;16"):  # Pillow would clip 16-bit levels at 255
                 upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
-            converted = upright.convert("L" if channels == 1 else "RGB")
+            return fit(upright, image_shape)
     except UserError:
         raise
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"cannot decode {name} in {files.path} ({error}); mend or remove it") from error
-    pixels = np.asarray(ImageOps.fit(converted, (width, height), Image.Resampling.BICUBIC))
-    return pixels.reshape(height, width, channels).transpose(2, 0, 1)
 
 
 def _check_pixels(size: tuple[int, int], what: str) -> None:

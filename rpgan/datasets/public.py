@@ -8,6 +8,7 @@ import torch
 
 from rpgan.config import DataConfig
 from rpgan.datasets.memory import ImageDataset, MemoryImages
+from rpgan.datasets.pictures import Pictures
 from rpgan.download import data_root
 from rpgan.errors import UserError
 
@@ -69,6 +70,44 @@ def download_cifar10(image_shape: tuple[int, ...], split: str) -> MemoryImages:
     )
 
 
+def download_celeba(image_shape: tuple[int, ...], split: str) -> Pictures:
+    """Loads CelebA from torchvision's folder under `<root>/raw`, downloading it there (aligned, 178×218)."""
+    from torchvision.datasets import CelebA
+
+    try:
+        source = CelebA(str(data_root() / "raw"), split=split, download=True)
+    except (OSError, RuntimeError, ImportError) as error:
+        raise UserError(
+            f"cannot download CelebA ({error}); expected its images in {data_root() / 'celeba'} (or .zip): "
+            f"get img_align_celeba.zip from {PUBLIC['celeba'].source}, or install gdown"
+        ) from error
+    return Pictures(source, image_shape, ("face",), _from_torchvision("CelebA", split, len(source)))
+
+
+def read_lsun(image_shape: tuple[int, ...], split: str) -> Pictures:
+    """Loads LSUN bedroom from LMDB folders under `<root>/raw/lsun`, which torchvision reads but cannot fetch.
+
+    The published validation set serves as the test split.
+    """
+    from torchvision.datasets import LSUN
+
+    root, name = data_root() / "raw" / "lsun", {"train": "bedroom_train", "test": "bedroom_val"}[split]
+    try:
+        source = LSUN(str(root), classes=[name])
+    except Exception as error:  # those of lmdb share no other base
+        raise UserError(
+            f"cannot read LSUN bedroom ({error or type(error).__name__}); expected the folder {name}_lmdb in "
+            f"{root}, from {PUBLIC['lsun-bedroom'].source}, and the package lmdb; or images in "
+            f"{data_root() / 'lsun-bedroom'}"
+        ) from error
+    provenance = _from_torchvision("LSUN bedroom", split, len(source))
+    return Pictures(source, image_shape, ("bedroom",), provenance)
+
+
+def _from_torchvision(title: str, split: str, n: int) -> str:
+    return f"{title} from torchvision, {split} split: {n:,} images, centre-cropped and resized"
+
+
 PUBLIC = {
     "cifar10": PublicSet(
         "CIFAR-10", "cifar10", 50_000, "https://www.cs.toronto.edu/~kriz/cifar.html", download_cifar10
@@ -77,9 +116,13 @@ PUBLIC = {
         "Anime Faces", "anime-faces", 21_551, "https://www.kaggle.com/datasets/soumikrakshit/anime-faces"
     ),
     "celeba": PublicSet(
-        "CelebA (aligned, 178×218)", "celeba", 202_599, "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
+        "CelebA (aligned, 178×218)",
+        "celeba",
+        202_599,
+        "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
+        download_celeba,
     ),
     "lsun-bedroom": PublicSet(
-        "LSUN bedroom (exported as images)", "lsun-bedroom", 3_033_042, "https://github.com/fyu/lsun"
+        "LSUN bedroom", "lsun-bedroom", 3_033_042, "https://github.com/fyu/lsun", read_lsun
     ),
 }
