@@ -163,7 +163,7 @@ BOOK: dict[str, dict[str, Any]] = {
         "train.evaluate_n": 5_000,
     },
     "mnist-cnn": {},
-    "cifar10-cnn": {"train.flip": True},
+    "cifar10-cnn": {"train.flip": True, "train.shift": 4, "train.weight_decay": 0.05, "train.steps": 15_000},
     "sprites-cnn": {"train.shift": 0, "train.steps": 8_000},
 }
 
