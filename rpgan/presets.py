@@ -29,10 +29,6 @@ RESNET_64 = GeneratorConfig(image_shape=(3, 64, 64), widths=(1024, 512, 256, 128
 RESNET_128 = GeneratorConfig(
     image_shape=(3, 128, 128), widths=(1024, 1024, 512, 256, 128, 64), bucket_sizes=(20,) * 7
 )
-DCGAN_32 = GeneratorConfig(architecture="dcgan", widths=(256, 128, 64), bucket_sizes=(20,) * 4)
-DCGAN_64 = GeneratorConfig(
-    architecture="dcgan", image_shape=(3, 64, 64), widths=(512, 256, 128, 64), bucket_sizes=(20,) * 5
-)
 LINEAR_28 = GeneratorConfig(
     architecture="fc",
     image_shape=(1, 28, 28),
@@ -43,9 +39,6 @@ LINEAR_28 = GeneratorConfig(
 # The paper states the discriminator of 32 pixels only; these follow the usual SNGAN of their resolution.
 DISCRIMINATOR_64 = DiscriminatorConfig(widths=(64, 128, 256, 512, 1024), downsamplings=5)
 DISCRIMINATOR_128 = DiscriminatorConfig(widths=(64, 128, 256, 512, 1024, 1024), downsamplings=5)
-CRITIC_32 = DiscriminatorConfig(architecture="dcgan", widths=(64, 128, 256), spectral_norm=False)
-CRITIC_64 = DiscriminatorConfig(architecture="dcgan", widths=(64, 128, 256, 512), spectral_norm=False)
-WGAN = LossConfig(name="wgan-gp")
 NO_DIVERSITY = LossConfig(diversity="off")
 MNIST_32 = replace(RESNET_32, image_shape=(1, 32, 32), bucket_sizes=(20, 20, 20, 8, 1))
 # The released code's values for the runs whose length the paper does not state (specification, point 13).
