@@ -1,0 +1,102 @@
+"""Commands that make and use networks."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rpgan.arguments import parse_assignments
+from rpgan.cli.options import Device, Model, Profile, Sets
+
+
+def train_command(
+    experiment: Annotated[str, typer.Argument(help="Name of an experiment, e.g. mnist-rpgan.")],
+    profile: Profile = "book",
+    sets: Sets = [],  # noqa: B006
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Run directory; runs/PROFILE/EXPERIMENT by default, with a suffix where --set is used."
+        ),
+    ] = None,
+    device: Device = "auto",
+    devices: Annotated[
+        int, typer.Option(help="GPUs, or processes on CPUs, that share every batch of a GAN.", min=1)
+    ] = 1,
+    workers: Annotated[int, typer.Option(help="Processes that decode images of large folders.")] = 0,
+) -> None:
+    """Train an experiment; the same command again continues an interrupted run."""
+    from lightning_fabric.utilities.rank_zero import rank_zero_only
+
+    from rpgan.obtain import train_experiment
+
+    changes = parse_assignments(sets, "train.steps=20")
+    best = train_experiment(
+        experiment, profile, changes, directory=out, device=device, workers=workers, devices=devices
+    )
+    rank_zero_only(print)(f"best checkpoint: {best}")
+
+
+def sample_command(
+    model: Model,
+    n: Annotated[int, typer.Option("--n", help="Number of images.", min=1)] = 64,
+    seed: Annotated[int, typer.Option(help="Seed of the paths.", min=0, max=2**63 - 1)] = 0,
+    out: Annotated[
+        Path, typer.Option(help="A .png sheet, or .npz with uint8 images (n, h, w, c) and paths.")
+    ] = Path("samples.png"),
+) -> None:
+    """Generate images of a trained generator."""
+    from rpgan.samples import write_samples
+
+    write_samples(model, n, seed, out)
+    print(f"{n:,} images of {model}: {out}")
+
+
+def grid_command(
+    model: Model,
+    n: Annotated[int, typer.Option("--n", help="Other instances shown a bucket.", min=1)] = 8,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the path and the alternatives.", min=0, max=2**63 - 1)
+    ] = 0,
+    out: Annotated[Path, typer.Option(help="A .png file.")] = Path("grid.png"),
+) -> None:
+    """Draw a variation grid: one path, each bucket varied in a row."""
+    from rpgan.samples import write_grid
+
+    write_grid(model, n, seed, out)
+    print(f"variation grid of {model}: {out}")
+
+
+def export_command(
+    source: Annotated[Path, typer.Argument(help="A run's checkpoint, e.g. runs/book/mnist-rpgan/best.")],
+    destination: Annotated[Path, typer.Argument(help="Where it goes, e.g. data/checkpoints/mnist-rpgan.")],
+    dtype: Annotated[str, typer.Option(help="float16 or float32.")] = "float16",
+    first_bucket: Annotated[
+        str, typer.Option(help="instances, or table: what it makes of a constant Z.")
+    ] = "instances",
+) -> None:
+    """Store a checkpoint smaller, to be committed."""
+    from rpgan.checkpoint import export_checkpoint
+
+    export_checkpoint(source, destination, dtype, first_bucket)
+    print(f"exported {source} to {destination}")
+
+
+def convert_command(
+    source: Annotated[Path, typer.Argument(help="The authors' generator, a .pt file.")],
+    params: Annotated[Path, typer.Argument(help="The JSON of arguments beside it.")],
+    out: Annotated[Path, typer.Argument(help="Directory of the new checkpoint.")],
+) -> None:
+    """Convert a generator that the authors released into a checkpoint of this project."""
+    from rpgan.convert import convert
+
+    convert(source, params, out)
+    print(f"converted {source} to {out}")
+
+
+def models_command() -> None:
+    """List the committed checkpoints with their scores."""
+    from rpgan.checkpoint import describe, names
+
+    for name in names():
+        print(describe(name))
