@@ -4,7 +4,13 @@ import pytest
 import torch
 
 from rpgan import paths
-from rpgan.analysis.variation import bucket_diversity, plural_buckets, variation_grid, varied_groups
+from rpgan.analysis.variation import (
+    bucket_diversity,
+    plural_buckets,
+    rows_differ,
+    variation_grid,
+    varied_groups,
+)
 from rpgan.config import GeneratorConfig
 from rpgan.images import to_uint8
 from rpgan.models.generator import build_generator, render
@@ -58,3 +64,11 @@ def test_a_bucket_that_does_nothing_has_no_share(generator, rng):
 def test_the_same_seed_gives_the_same_groups(generator):
     one, other = (varied_groups(generator, 2, 2, torch.Generator().manual_seed(5)) for _ in range(2))
     assert all(torch.equal(one[bucket], other[bucket]) for bucket in one)
+
+
+def test_rows_differ_unless_a_bucket_repeats_itself(generator, rng):
+    route = generator.sample_paths(1, rng)[0]
+    assert rows_differ(variation_grid(generator, route, 3, rng))
+    with torch.no_grad():
+        generator.buckets[1].instances[2].load_state_dict(generator.buckets[1].instances[3].state_dict())
+    assert not rows_differ(variation_grid(generator, route, 5, rng))

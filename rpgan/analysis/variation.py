@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from rpgan import paths as path
 from rpgan.images import to_uint8
-from rpgan.metrics.diversity import LayerDiversity, layer_diversity, pair_sums
+from rpgan.metrics.diversity import LayerDiversity, layer_diversity, sum_table
 from rpgan.models.generator import RandomPathGenerator, render
 
 
@@ -42,6 +42,12 @@ def variation_grid(
     return VariationGrid(route, original[0], dict(zip(instances, rows, strict=True)), instances)
 
 
+def rows_differ(grid: VariationGrid) -> bool:
+    """Whether every bucket changes the image: no two images of a row, nor one and the original, are equal."""
+    rows = (torch.cat([grid.original[None], row]).flatten(1) for row in grid.rows.values())
+    return all(len(row.unique(dim=0)) == len(row) for row in rows)
+
+
 def varied_groups(
     generator: RandomPathGenerator, n_routes: int, n: int, rng: torch.Generator
 ) -> dict[int, UInt8[Tensor, "routes k c h w"]]:
@@ -67,17 +73,9 @@ def bucket_diversity(
     rng: torch.Generator,
 ) -> dict[str, LayerDiversity]:
     """Layer diversity of every bucket by each distance, from the same four images a route (eq. 1)."""
-    groups = varied_groups(generator, n_routes, 4, rng)
-    sums = {name: _pair_sums(groups, len(generator.buckets), d) for name, d in distances.items()}
-    return {name: layer_diversity(s, generator.bucket_sizes, rng) for name, s in sums.items()}
-
-
-def _pair_sums(
-    groups: Mapping[int, Tensor], n_buckets: int, distance: Callable[[Tensor], Tensor]
-) -> Float[Tensor, "routes n_buckets"]:
-    """Sums of pair distances of every group; NaN in the columns of buckets that were not varied."""
-    routes = len(next(iter(groups.values())))
-    sums = torch.full((routes, n_buckets), torch.nan, dtype=torch.float64)
-    for bucket, images in groups.items():
-        sums[:, bucket] = pair_sums(distance(images))
-    return sums
+    groups, n_buckets = varied_groups(generator, n_routes, 4, rng), len(generator.buckets)
+    tables = {
+        name: sum_table({bucket: d(images) for bucket, images in groups.items()}, n_buckets)
+        for name, d in distances.items()
+    }
+    return {name: layer_diversity(table, generator.bucket_sizes, rng) for name, table in tables.items()}

@@ -1,6 +1,6 @@
 """Layer diversity D: how much each bucket changes the images, from sums of pair distances (eq. 1)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +32,17 @@ def pair_sums(distances: Float[Tensor, "g k k"], images: int = 4) -> Float[Tenso
     k = distances.shape[-1]
     total = distances.double().sum((1, 2)) - distances.double().diagonal(dim1=1, dim2=2).sum(1)
     return total / (k * (k - 1)) * (images * (images - 1)) if k > 1 else torch.full_like(total, torch.nan)
+
+
+def sum_table(
+    distances: Mapping[int, Float[Tensor, "routes k k"]], n_buckets: int
+) -> Float[Tensor, "routes n_buckets"]:
+    """Pair sums by bucket and route; NaN in the columns of buckets that were not varied."""
+    routes = len(next(iter(distances.values())))
+    table = torch.full((routes, n_buckets), torch.nan, dtype=torch.float64)
+    for bucket, between in distances.items():
+        table[:, bucket] = pair_sums(between)
+    return table
 
 
 def layer_diversity(

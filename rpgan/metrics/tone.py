@@ -1,0 +1,55 @@
+"""How much of a change is tone: what a gain and a shift of each channel can make of an image."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Share:
+    """A part of a whole for every bucket; float64 (n_buckets,), NaN where there is nothing to share."""
+
+    value: Tensor  # sum of the parts over the sum of the wholes, over routes
+    low: Tensor  # ends of its percentile bootstrap interval over routes
+    high: Tensor
+
+
+def tonal_changes(
+    groups: UInt8[Tensor, "g k c h w"],
+) -> tuple[Float[Tensor, "g k k"], Float[Tensor, "g k k"]]:
+    """Returns the mean squared change between the images of each group, and the part of it that is tone.
+
+    Levels are in [0, 1], and both are means over channels. With means μ, deviations σ and correlation r of
+    two channels, the change is (μ − μ′)² + (σ − σ′)² + 2σσ′(1 − r) (Theil 1961). The first two terms are
+    tone: a positive gain and a shift, and they alone, leave r = 1 and no third term. Regression by least
+    squares is no measure of it: a gain of 0 already explains half the change between unrelated images.
+    """
+    values = groups.flatten(3).transpose(1, 2).double() / 255  # (g, c, k, pixels)
+    means = values.mean(-1)
+    centred = values - means[..., None]
+    covariance = centred @ centred.mT / values.shape[-1]
+    deviations = covariance.diagonal(dim1=2, dim2=3).sqrt()
+    tone = _differences(means).square() + _differences(deviations).square()
+    form = 2 * (deviations[..., :, None] * deviations[..., None, :] - covariance).clamp(min=0)
+    return (tone + form).mean(1), tone.mean(1)
+
+
+def _differences(values: Float[Tensor, "g c k"]) -> Float[Tensor, "g c k k"]:
+    return values[..., :, None] - values[..., None, :]
+
+
+def share_of_sums(
+    part: Float[Tensor, "routes n_buckets"],
+    whole: Float[Tensor, "routes n_buckets"],
+    rng: torch.Generator,
+    n_resamples: int = 2_000,
+    level: float = 0.95,
+) -> Share:
+    """Divides sums over routes, so that a route counts by how much it changes; NaN where nothing changes."""
+    routes = torch.randint(len(part), (n_resamples, len(part)), generator=rng)
+    resampled = part.double()[routes].sum(1) / whole.double()[routes].sum(1)
+    tails = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
+    low, high = torch.nanquantile(resampled, tails, dim=0)
+    return Share(part.double().sum(0) / whole.double().sum(0), low, high)
