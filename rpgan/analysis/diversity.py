@@ -1,0 +1,187 @@
+"""Layer diversity in several measures at once, and what a chapter reports of it (section 4.1, figure 6)."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import isfinite
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from rpgan.errors import UserError
+from rpgan.metrics.color import color_distances
+from rpgan.metrics.diversity import LayerDiversity, layer_diversity, sum_table
+from rpgan.metrics.edges import edge_map
+from rpgan.metrics.features import load_extractor
+from rpgan.metrics.perceptual import FeatureDistance, load_lpips
+from rpgan.metrics.tone import tonal_changes
+from rpgan.results import Result
+
+# uint8 groups (g, k, c, h, w) -> symmetric (g, k, k), one or more by name
+Measure = Callable[[Tensor], dict[str, Tensor]]
+CLASSIFIERS = {
+    "mnist": "mnist-cnn",
+    "colored_mnist": "mnist-cnn",
+    "cifar10": "cifar10-cnn",
+    "sprites": "sprites-cnn",
+}
+CHANNELS = ("red", "green", "blue")
+FORMS = {  # of LayerDiversity, one number a bucket, and how their keys end
+    "ratio_mean": "",
+    "ratio_std": "_std",
+    "ratio": "_robust",
+    "ratio_low": "_robust_low",
+    "ratio_high": "_robust_high",
+    "share": "_share",
+    "mean": "_absolute",
+}
+
+
+def family(experiment: str) -> str:
+    """Returns what an experiment's results are filed under: `cifar10` of `cifar10-rpgan`."""
+    return experiment.rpartition("-")[0].replace("-", "_")
+
+
+def own_classifier(experiment: str) -> str:
+    """Returns the features of a classifier of the experiment's data, or of ImageNet where there is none."""
+    return CLASSIFIERS.get(family(experiment), "efficientnet-lite0")
+
+
+def load_measures(names: Iterable[str], experiment: str, device: str = "cpu") -> list[Measure]:
+    """Loads measures by name: color, edges, tone, lpips-alex, lpips-vgg, or an extractor's.
+
+    "own" stands for `own_classifier`. Features are measured by their distance, under the extractor's name,
+    and by its square, with a ² behind it. Raises UserError for what is unknown or has no weights here.
+    """
+    resolved = [own_classifier(experiment) if name == "own" else name for name in names]
+    return [_load(name, device) for name in dict.fromkeys(resolved)]
+
+
+def semantic_name(name: str, experiment: str) -> str:
+    """Returns the column that stands for the paper's LPIPS, itself a squared distance of features."""
+    resolved = own_classifier(experiment) if name == "own" else name
+    return resolved if resolved.startswith("lpips-") else f"{resolved}²"
+
+
+def _load(name: str, device: str) -> Measure:
+    if name in MEASURES:
+        return MEASURES[name]
+    if name.startswith("lpips-"):
+        lpips = load_lpips(name.removeprefix("lpips-"), device)
+        return lambda groups: {name: lpips(groups)}
+    distance = FeatureDistance(load_extractor(name, device))
+    return lambda groups: {name: (d := distance(groups)), f"{name}²": d**2}
+
+
+def _color(groups: UInt8[Tensor, "g k c h w"]) -> dict[str, Tensor]:
+    distances = color_distances(groups)
+    channels = dict(zip(CHANNELS, distances.unbind(-1), strict=False)) if distances.shape[-1] == 3 else {}
+    return {"color": distances.mean(-1), **channels}
+
+
+def _edges(groups: UInt8[Tensor, "g k c h w"]) -> dict[str, Tensor]:
+    return {"edges": FeatureDistance(edge_map, squared=True)(groups) / 2}
+
+
+def _tone(groups: UInt8[Tensor, "g k c h w"]) -> dict[str, Tensor]:
+    return dict(zip(("change", "tone"), tonal_changes(groups), strict=True))
+
+
+MEASURES: dict[str, Measure] = {"color": _color, "edges": _edges, "tone": _tone}
+
+
+def pair_sum_tables(
+    groups: Mapping[int, UInt8[Tensor, "routes k c h w"]], n_buckets: int, measures: Sequence[Measure]
+) -> dict[str, Float[Tensor, "routes n_buckets"]]:
+    """Pair sums S of every column that the measures have, from the same images (eq. 1)."""
+    found = {
+        bucket: {name: d for measure in measures for name, d in measure(images).items()}
+        for bucket, images in groups.items()
+    }
+    names = next(iter(found.values()))
+    return {name: sum_table({b: d[name] for b, d in found.items()}, n_buckets) for name in names}
+
+
+def diversities(
+    tables: Mapping[str, Float[Tensor, "routes n_buckets"]], bucket_sizes: Sequence[int], rng: torch.Generator
+) -> dict[str, LayerDiversity]:
+    """D of every bucket in every column, in all its forms."""
+    return {name: layer_diversity(table, bucket_sizes, rng) for name, table in tables.items()}
+
+
+def by_kind(
+    found: Mapping[str, LayerDiversity],
+) -> tuple[dict[str, LayerDiversity], dict[str, LayerDiversity]]:
+    """Splits columns into those of features and those of colour, the mean over channels last."""
+    colors = [name for name in (*CHANNELS, "color") if name in found]
+    return {n: d for n, d in found.items() if n not in colors}, {name: found[name] for name in colors}
+
+
+def buckets_differ(table: Float[Tensor, "routes n_buckets"]) -> float:
+    """Probability, were all buckets alike, of ranks within routes that differ as much (Friedman's test).
+
+    1 where no route tells any two buckets apart. Raises UserError for fewer than three varied buckets.
+    """
+    from scipy.stats import friedmanchisquare
+
+    varied = table[:, ~table.isnan().all(0)]
+    if varied.shape[1] < 3:
+        raise UserError(f"Friedman's test of {varied.shape[1]} buckets that vary; expected at least 3")
+    if bool((varied == varied[:, :1]).all()):
+        return 1.0
+    return float(friedmanchisquare(*varied.mT.numpy()).pvalue)
+
+
+def least_agreement(pairs: Iterable[tuple[Float[Tensor, " n"], Float[Tensor, " n"]]]) -> float | None:
+    """Spearman's correlation, in [−1, 1], of two rankings of the buckets, for the pair that agrees least.
+
+    Buckets without a D are left out, and so are pairs in which fewer than two are left; None if all are.
+    """
+    from scipy.stats import spearmanr
+
+    finite = [(a, b, a.isfinite() & b.isfinite()) for a, b in pairs]
+    found = [spearmanr(a[both].numpy(), b[both].numpy()).statistic for a, b, both in finite if both.sum() > 1]
+    return min((float(value) for value in found if isfinite(value)), default=None)
+
+
+def results(prefix: str, found: LayerDiversity, n_routes: int, note: str) -> dict[str, Result]:
+    """Returns what is reported of one column: the paper's D under the bare prefix, the other forms behind it.
+
+    A form that is not finite, since bucket 1 never changes the image, is left out.
+    """
+    varied = ~found.share.isnan()
+    values = {ending: getattr(found, form)[varied] for form, ending in FORMS.items()}
+    return {f"{prefix}_zero_denominators": Result(found.zero_denominators, n=n_routes)} | {
+        prefix + ending: Result(value.tolist(), n=n_routes, note=note)
+        for ending, value in values.items()
+        if value.isfinite().all()
+    }
+
+
+def model_results(
+    experiment: str, found: Mapping[str, LayerDiversity], semantic: str, n_routes: int, ending: str = ""
+) -> dict[str, Result]:
+    """Returns what is reported of one generator: FAMILY_semantic, _inception where measured, and _color.
+
+    `ending` is put behind these, before the form's own.
+    """
+    columns = {"semantic": semantic, "inception": "inception", "color": "color"}
+    return {
+        key: result
+        for kind, name in columns.items()
+        if name in found
+        for key, result in results(
+            f"{family(experiment)}_{kind}{ending}", found[name], n_routes, name
+        ).items()
+    }
+
+
+def summary(experiment: str, found: Mapping[str, LayerDiversity], semantic: str) -> str:
+    """Returns a sentence on which buckets change semantics and colour most and least, by their shares."""
+    parts = []
+    for title, name in ((f"semantics ({semantic})", semantic), ("colour", "color")):
+        share = found[name].share
+        ends = [
+            int(share.nan_to_num(nan).argsort(descending=d)[0]) + 1 for d, nan in ((True, -1), (False, 2))
+        ]
+        parts.append(f"{title} most in bucket {ends[0]} and least in bucket {ends[1]}")
+    return f"{experiment} changes {', '.join(parts)}."

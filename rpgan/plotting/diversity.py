@@ -1,0 +1,73 @@
+"""Bars of layer diversity, a group of bars for every bucket (the paper's figure 6)."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from rpgan.metrics.diversity import LayerDiversity
+from rpgan.plotting import PALETTE, PAPER
+
+COLORS = {"red": "#b5483a", "green": "#5b8e3e", "blue": "#2f6690", "color": "#8a94a6"}
+
+Bars = Mapping[str, tuple[Tensor, Tensor, Tensor]]  # name → value, lower end, upper end, by bucket
+
+
+def draw_bars(
+    ax: Axes,
+    bars: Bars,
+    buckets: Sequence[int],
+    label: str,
+    level: float | None = None,
+) -> None:
+    """Draws value, lower and upper end of every name for the buckets listed; a dashed line at `level`."""
+    width = 0.8 / len(bars)
+    for k, (name, (value, low, high)) in enumerate(bars.items()):
+        xs = [x + (k - (len(bars) - 1) / 2) * width for x in range(len(buckets))]
+        # No bar where there is no ratio, since bucket 1 never changed the image.
+        height, least, most = (ends[buckets].nan_to_num(0, 0, 0).numpy() for ends in (value, low, high))
+        whiskers = ((height - least).clip(0), (most - height).clip(0))
+        color = COLORS.get(name, PALETTE[k % len(PALETTE)])
+        error = {"elinewidth": 0.9, "ecolor": "#1f2430"}
+        ax.bar(xs, height, width * 0.92, label=name, color=color, yerr=whiskers, error_kw=error)
+    if level is not None:
+        ax.axhline(level, color=PAPER, linestyle="--", linewidth=0.9)
+    ax.set_xticks(range(len(buckets)), [str(bucket + 1) for bucket in buckets])
+    ax.set(xlabel="bucket", ylabel=label, ylim=(0, None))
+    sns.despine(ax=ax)
+
+
+def draw_models(
+    models: Mapping[str, Sequence[Bars]],
+    buckets: Mapping[str, Sequence[int]],
+    labels: Sequence[str],
+    level: float | None = None,
+) -> Figure:
+    """Draws a row of panels for every model, one for each kind of bars, with their names above."""
+    shape = (len(models), len(labels))
+    figure, axes = plt.subplots(*shape, figsize=(7, 2.4 * len(models)), squeeze=False)
+    for row, (model, kinds) in zip(axes, models.items(), strict=True):
+        for ax, bars, label in zip(row, kinds, labels, strict=True):
+            draw_bars(ax, bars, buckets[model], label, level)
+            ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
+        row[0].set_ylabel(f"{model}\n{labels[0]}")
+    return figure
+
+
+def paper_bars(found: Mapping[str, LayerDiversity]) -> Bars:
+    """The paper's form: mean of ratios, with a standard deviation over routes to either side, down to 0."""
+    ends = {name: (d.ratio_mean - d.ratio_std, d.ratio_mean + d.ratio_std) for name, d in found.items()}
+    return {name: (found[name].ratio_mean, low.clamp(min=0), high) for name, (low, high) in ends.items()}
+
+
+def robust_bars(found: Mapping[str, LayerDiversity]) -> Bars:
+    """The ratio of sums, with its bootstrap interval over routes."""
+    return {name: (d.ratio, d.ratio_low, d.ratio_high) for name, d in found.items()}
+
+
+def share_bars(found: Mapping[str, LayerDiversity]) -> Bars:
+    """Each bucket's share of the sums over all buckets, without whiskers."""
+    return {name: (d.share, d.share, d.share) for name, d in found.items()}
