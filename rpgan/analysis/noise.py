@@ -1,0 +1,223 @@
+"""What noise in a layer of a standard GAN damages, beside what its RPGAN shows (section 4.2)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from rpgan.config import GanConfig
+from rpgan.errors import UserError
+from rpgan.images import to_uint8
+from rpgan.metrics.agreement import Agreement, Profile, chance, profile, rank_agreement
+from rpgan.metrics.color import hellinger, histograms
+from rpgan.metrics.features import Extractor, load_extractor
+from rpgan.metrics.frechet import Moments, frechet_distance
+from rpgan.models.generator import RandomPathGenerator, render
+from rpgan.models.perturbed import Trials, equal_damage_alphas, perturbed_images
+from rpgan.references import find_reference
+from rpgan.results import Result
+
+KINDS = ("total", "color", "semantic")
+NOISE, EXCHANGE, PER_CHANGE = "noise, equal damage", "RPGAN", "RPGAN per total change"
+
+
+def total_change(a: UInt8[Tensor, "n c h w"], b: UInt8[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
+    """Root mean square difference of all pixels and channels, in [0, 1]."""
+    return (a.double() - b.double()).flatten(1).square().mean(1).sqrt() / 255
+
+
+def color_change(a: UInt8[Tensor, "n c h w"], b: UInt8[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
+    """Hellinger distance of the images' histograms of 25 bins, mean over the channels, in [0, 1]."""
+    return hellinger(histograms(a), histograms(b)).mean(-1)
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """What images are measured with: features, and the real images of an experiment in them."""
+
+    extractor: Extractor
+    real: Moments
+    about: str  # which real images
+
+    @classmethod
+    def load(cls, config: GanConfig, features: str, n: int, seed: int, device: str = "cpu") -> "Yardstick":
+        """Loads an extractor, and n real images or the reference file (see references.find_reference)."""
+        network = load_extractor(features, device)
+        shape = config.generator.image_shape
+        reference = find_reference(config.data, shape, n, seed, {features: network})
+        return cls(network, reference.moments[features], reference.about)
+
+    def distance(self, images: UInt8[Tensor, "n c h w"]) -> float:
+        """Fréchet distance of images to the real ones, an FID only in the features "inception"."""
+        return self.between(self.extractor(images))
+
+    def between(self, features: Float[Tensor, "n d"]) -> float:
+        """The same, where the features are there already."""
+        return frechet_distance(self.real, Moments(features))
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What noise does in every layer at every level."""
+
+    alphas: Tensor  # (layers, levels)
+    changes: Mapping[str, Tensor]  # KINDS → float64 (layers, levels, draws), means over the images of a draw
+    frechet: Tensor  # float64 (layers, levels), distance of all perturbed images to the real ones
+    clean: float  # the same distance without noise, of as many images
+
+
+def damage(
+    generator: RandomPathGenerator,
+    trials: Trials,
+    alphas: Float[Tensor, "layers levels"],
+    yardstick: Yardstick,
+) -> Damage:
+    """Measures noise of several levels in each layer: total, in colours, in features, and from real images.
+
+    The semantic change is the Euclidean distance of features, and the Fréchet distance is taken in them too.
+    """
+    before = Seen.of(trials.clean.flatten(0, 1), yardstick.extractor)
+    changes = torch.zeros(len(KINDS), *alphas.shape, len(trials.seeds), dtype=torch.float64)
+    frechet = torch.zeros(alphas.shape, dtype=torch.float64)
+    for layer, row in enumerate(alphas.tolist()):
+        for level, alpha in enumerate(row):
+            images = perturbed_images(generator, layer, alpha, trials)
+            after = Seen.of(images.flatten(0, 1), yardstick.extractor)
+            apart = before.apart(after).unflatten(1, images.shape[:2])
+            changes[:, layer, level] = apart.mean(-1)
+            frechet[layer, level] = yardstick.between(after.features)
+    by_kind = dict(zip(KINDS, changes, strict=True))
+    return Damage(alphas, by_kind, frechet, yardstick.between(before.features))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Images with their features, which take the longest and are computed once."""
+
+    images: Tensor  # uint8 (n, c, h, w)
+    features: Tensor  # float32 (n, d)
+
+    @classmethod
+    def of(cls, images: Tensor, extractor: Extractor) -> "Seen":
+        return cls(images, extractor(images))
+
+    def __getitem__(self, rows: Tensor) -> "Seen":
+        return Seen(self.images[rows], self.features[rows])
+
+    def apart(self, other: "Seen") -> Float[Tensor, "kinds n"]:
+        """Changes of every kind, image by image."""
+        semantic = (self.features.double() - other.features.double()).norm(dim=1)
+        pair = (self.images, other.images)
+        return torch.stack([total_change(*pair), color_change(*pair), semantic])
+
+
+def exchange_changes(
+    groups: Mapping[int, UInt8[Tensor, "routes k c h w"]], bucket_sizes: Sequence[int], extractor: Extractor
+) -> dict[str, Float[Tensor, "buckets routes"]]:
+    """The same changes between images that differ in the instance of one bucket only (section 4.1).
+
+    `groups` has k distinct instances of each bucket around random routes, as variation.varied_groups gives
+    them. Means over all pairs, times (m − 1)/m: what two independent draws from m instances would give.
+    Raises UserError where a bucket is missing, since a layer without alternatives has no change to compare.
+    """
+    if missing := [bucket for bucket in range(len(bucket_sizes)) if bucket not in groups]:
+        raise UserError(f"no images of buckets {missing}; expected several instances in every bucket")
+    means = torch.stack(
+        [_pair_means(groups[bucket], extractor) * (m - 1) / m for bucket, m in enumerate(bucket_sizes)],
+        dim=1,
+    )
+    return dict(zip(KINDS, means, strict=True))
+
+
+def _pair_means(
+    images: UInt8[Tensor, "routes k c h w"], extractor: Extractor
+) -> Float[Tensor, "kinds routes"]:
+    n, k = images.shape[:2]
+    seen, rows = Seen.of(images.flatten(0, 1), extractor), torch.arange(n * k).view(n, k)
+    pairs = [seen[rows[:, i]].apart(seen[rows[:, j]]) for i, j in combinations(range(k), 2)]
+    return torch.stack(pairs).mean(0)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Noise in a standard GAN beside exchanged instances in its RPGAN, which set how much noise there is."""
+
+    factors: tuple[float, ...]  # total change by noise over that by an exchange; one of them is 1
+    noise: Damage  # in every layer, at a level for each factor
+    exchange: Mapping[str, Tensor]  # KINDS → float64 (buckets, routes)
+    varied: Tensor  # float64 (sets,), Fréchet distance to the real images of sets of as many variations
+    profiles: Mapping[str, Mapping[str, Profile]]  # color and semantic → NOISE, EXCHANGE, PER_CHANGE
+    images: int  # behind every Fréchet distance
+
+    @property
+    def equal(self) -> int:
+        """The level at which noise changes images as much as an exchange does, in the mean over buckets."""
+        return self.factors.index(1)
+
+    @property
+    def over_variation(self) -> Float[Tensor, "layers levels"]:
+        """Fréchet distance under noise over that of RPGAN's variations."""
+        return self.noise.frechet / self.varied.mean()
+
+    def agreement(self, kind: str, name: str = EXCHANGE) -> Agreement:
+        """Rank correlation over layers of the damage by noise with a profile of RPGAN."""
+        return rank_agreement(self.profiles[kind][NOISE], self.profiles[kind][name])
+
+    def agreements(self) -> dict[str, dict[str, float]]:
+        """All rank correlations with their intervals, and how often a random order reaches as much."""
+        pairs = [(kind, name) for kind in self.profiles for name in (EXCHANGE, PER_CHANGE)]
+        found = {f"{kind}, {name}": vars(self.agreement(kind, name)) for kind, name in pairs}
+        layers = len(self.noise.alphas)
+        return {name: row | {"chance": chance(layers, row["value"])} for name, row in found.items()}
+
+    def results(self, prefix: str = "") -> dict[str, Result]:
+        """What the ledger needs, at equal damage, under keys that begin with the prefix."""
+        found: dict[str, Result] = {
+            "rank_agreement": Result([self.agreement(kind).value for kind in self.profiles]),
+            "distance_over_variation": Result(self.over_variation[:, self.equal], self.images),
+            "clean_over_variation": Result(self.noise.clean / float(self.varied.mean()), self.images),
+        }
+        draws = self.noise.changes["total"].shape[-1]
+        for kind, profiles in self.profiles.items():
+            found[f"{kind}_by_layer"] = Result(profiles[NOISE].shares, draws)
+            for name, ending in ((EXCHANGE, ""), (PER_CHANGE, "_per_change")):
+                a = self.agreement(kind, name)
+                found[f"{kind}_rank_agreement{ending}"] = Result(a.value, draws, interval=(a.low, a.high))
+        return {prefix + key: result for key, result in found.items()}
+
+
+def compare(
+    twin: RandomPathGenerator,
+    trials: Trials,
+    routed: RandomPathGenerator,
+    groups: Mapping[int, UInt8[Tensor, "routes k c h w"]],
+    yardstick: Yardstick,
+    rng: torch.Generator,
+    factors: tuple[float, ...] = (1.0,),
+    sets: int = 4,
+) -> Comparison:
+    """Compares noise in a standard GAN with exchanged instances in RPGAN (`groups`, see exchange_changes).
+
+    For each factor every layer gets noise that does this many times the total change of an exchange, in the
+    mean over buckets; profiles are those at factor 1. A variation of a random path is a random path, so that
+    paths of RPGAN stand for its variations, whatever the bucket; some sets show how much chance there is.
+    """
+    exchange = exchange_changes(groups, routed.bucket_sizes, yardstick.extractor)
+    target = float(exchange["total"].mean())
+    alphas = [equal_damage_alphas(twin, trials, factor * target, total_change) for factor in factors]
+    found = damage(twin, trials, torch.stack(alphas, dim=1), yardstick)
+    n, equal = trials.clean.flatten(0, 1).shape[0], factors.index(1)
+    variations = [to_uint8(render(routed, routed.sample_paths(n, rng))) for _ in range(sets)]
+    varied = torch.tensor([yardstick.distance(images) for images in variations], dtype=torch.float64)
+    profiles = {
+        kind: {
+            NOISE: profile(found.changes[kind][:, equal], rng),
+            EXCHANGE: profile(exchange[kind], rng),
+            PER_CHANGE: profile(exchange[kind], rng, per=exchange["total"]),
+        }
+        for kind in KINDS[1:]
+    }
+    return Comparison(factors, found, exchange, varied, profiles, n)

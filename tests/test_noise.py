@@ -1,0 +1,341 @@
+"""Noise in one layer's weights, and profiles over layers."""
+
+import math
+
+import pytest
+import torch
+
+from rpgan.analysis import noise
+from rpgan.analysis.variation import varied_groups
+from rpgan.config import GeneratorConfig, standard_twin
+from rpgan.datasets import load_dataset
+from rpgan.errors import UserError
+from rpgan.images import to_uint8
+from rpgan.metrics.agreement import Profile, chance, profile, rank_agreement
+from rpgan.metrics.color import color_distances
+from rpgan.metrics.features import Extractor
+from rpgan.metrics.frechet import Moments, frechet_distance
+from rpgan.models.generator import build_generator, render
+from rpgan.models.perturbed import (
+    _alpha_of,
+    equal_damage_alphas,
+    layer_weights,
+    perturbed,
+    perturbed_grid,
+    perturbed_images,
+    sample_trials,
+)
+from rpgan.presets import resolve
+
+CONFIG = GeneratorConfig(
+    architecture="dcgan", image_shape=(3, 32, 32), widths=(6, 5, 4), bucket_sizes=(3, 3, 2, 3), latent_dim=8
+)
+FEATURES = Extractor("mean of each channel", lambda images: images.mean((2, 3)))
+
+
+@pytest.fixture
+def twin():
+    return build_generator(standard_twin(CONFIG)).eval()
+
+
+@pytest.fixture
+def linear():
+    """Fully connected and linear: noise in its only wide layer has a closed form."""
+    config = GeneratorConfig(
+        "fc", (1, 8, 8), widths=(40,), bucket_sizes=(1, 1), latent="gaussian", latent_dim=16, leak=1.0
+    )
+    return build_generator(config).double().eval()
+
+
+def yardstick(features):
+    return noise.Yardstick(FEATURES, Moments(features), "no images")
+
+
+def state(generator):
+    return {name: value.clone() for name, value in generator.state_dict().items()}
+
+
+def same(generator, before):
+    return all(torch.equal(value, before[name]) for name, value in generator.state_dict().items())
+
+
+# --- perturbed
+
+
+@pytest.mark.parametrize("layer", range(4))
+def test_noise_moves_the_weights_of_one_layer_and_restores_them(twin, rng, layer):
+    before = state(twin)
+    with perturbed(twin, layer, 0.5, rng):
+        moved = {name for name, value in twin.state_dict().items() if not torch.equal(value, before[name])}
+    assert moved and all(name.startswith(f"buckets.{layer}.") and name.endswith("weight") for name in moved)
+    assert same(twin, before)
+
+
+def test_weights_return_after_an_exception(twin, rng):
+    before = state(twin)
+    with pytest.raises(ZeroDivisionError), perturbed(twin, 1, 3.0, rng):
+        _ = 1 / 0
+    assert same(twin, before)
+
+
+def test_noise_has_the_size_of_the_layer(rng):
+    generator = build_generator(GeneratorConfig(widths=(32,) * 4, bucket_sizes=(1, 2, 1, 1, 1)))
+    weights = layer_weights(generator, 1)
+    before = [weight.detach().clone() for weight in weights]
+    assert len(weights) == 4  # two convolutions in each of two instances
+    with perturbed(generator, 1, 0.3, rng):
+        for weight, value in zip(weights, before, strict=True):
+            added = weight.detach() - value
+            assert abs(float(added.std() / value.std()) - 0.3) < 0.01
+            assert abs(float(added.mean() / added.std())) < 5 / math.sqrt(added.numel())
+
+
+def test_instances_have_noise_of_their_own(rng):
+    generator = build_generator(CONFIG)
+    first, second, _ = layer_weights(generator, 0)
+    before = [first.detach().clone(), second.detach().clone()]
+    with perturbed(generator, 0, 1.0, rng):
+        added = [(first - before[0]).detach().flatten(), (second - before[1]).detach().flatten()]
+    assert abs(float(torch.corrcoef(torch.stack(added))[0, 1])) < 0.2
+
+
+@pytest.mark.parametrize(("layer", "alpha"), [(4, 0.1), (-1, 0.1), (0, -0.1), (0, math.nan)])
+def test_wrong_layers_and_levels_are_named(twin, rng, layer, alpha):
+    with pytest.raises(UserError, match="expected"), perturbed(twin, layer, alpha, rng):
+        pass
+
+
+# --- trials
+
+
+def test_no_noise_does_no_damage(twin, rng):
+    trials = sample_trials(twin, 2, 3, rng)
+    for layer in range(4):
+        assert torch.equal(perturbed_images(twin, layer, 0.0, trials), trials.clean)
+
+
+def test_every_draw_has_noise_of_its_own_and_repeats_itself(twin, rng):
+    trials = sample_trials(twin, 3, 2, rng, shared=True)
+    assert all(torch.equal(trials.clean[0], images) for images in trials.clean)
+    once, again = (perturbed_images(twin, 1, 1.0, trials) for _ in range(2))
+    assert torch.equal(once, again) and not torch.equal(once[0], once[1])
+    with perturbed(twin, 1, 1.0, torch.Generator().manual_seed(int(trials.seeds[2]))):
+        alone = to_uint8(render(twin, trials.paths[2], trials.latents[2]))
+    assert torch.equal(once[2], alone)
+
+
+def test_inputs_differ_from_draw_to_draw_unless_shared(twin, rng):
+    trials = sample_trials(twin, 2, 2, rng)
+    assert len(trials.latents.flatten(0, 1).unique(dim=0)) == 4
+
+
+def test_a_routed_generator_needs_no_latents(rng):
+    generator = build_generator(CONFIG)
+    trials = sample_trials(generator, 2, 3, rng)
+    assert trials.latents is None and trials.clean.shape == (2, 3, 3, 32, 32)
+    grid = perturbed_grid(generator, torch.tensor([[0.0, 1.0]] * 4), trials)
+    assert grid.shape == (4, 2, 2, 3, 3, 32, 32)
+    assert all(torch.equal(layer[0], trials.clean) for layer in grid)
+
+
+def test_noise_in_a_linear_layer_has_its_closed_form(linear, rng):
+    """E‖W′h − Wh‖² = σ²·‖h‖² for every output of a linear layer with input h, so for their mean too."""
+    layer, latents = linear.buckets[1].instances[0], torch.randn(4, 16, generator=rng, dtype=torch.float64)
+    hidden = linear.buckets[0].instances[0](latents)
+    sigma = 0.2 * float(layer.weight.detach().std(correction=0))
+    moved = []
+    for seed in range(300):
+        with perturbed(linear, 1, 0.2, torch.Generator().manual_seed(seed)):
+            noisy = layer(hidden)
+        moved.append((noisy - layer(hidden)).square().mean(1).detach())
+    expected = sigma**2 * hidden.square().sum(1).detach()
+    assert torch.allclose(torch.stack(moved).mean(0), expected, rtol=0.05)
+
+
+# --- changes
+
+
+def test_changes_are_zero_between_equals_and_one_between_extremes():
+    black, white = (torch.full((2, 3, 4, 4), level, dtype=torch.uint8) for level in (0, 255))
+    for change in (noise.total_change, noise.color_change):
+        assert torch.equal(change(black, black), torch.zeros(2, dtype=torch.float64))
+        assert torch.allclose(change(black, white), torch.ones(2, dtype=torch.float64))
+
+
+def test_colour_is_that_of_the_layer_diversity(rng):
+    images = torch.randint(256, (3, 2, 3, 8, 8), generator=rng, dtype=torch.uint8)
+    expected = color_distances(images).mean(-1)[:, 0, 1]
+    assert torch.allclose(noise.color_change(images[:, 0], images[:, 1]), expected)
+
+
+def test_damage_grows_with_the_noise(twin, rng):
+    trials = sample_trials(twin, 2, 4, rng)
+    alphas = torch.tensor([[0.0, 0.1, 0.2, 0.4]] * 4)
+    found = noise.damage(twin, trials, alphas, yardstick(FEATURES(trials.clean.flatten(0, 1))))
+    assert found.changes["total"].shape == (4, 4, 2)
+    assert (found.changes["total"].mean(-1).diff(dim=1) > 0).all()
+    assert all((found.changes[kind][:, 0] == 0).all() for kind in noise.KINDS)
+    assert found.clean < 1e-9 and (found.frechet[:, 0] < 1e-9).all() and (found.frechet[:, 1:] > 0).all()
+
+
+def test_damage_is_what_its_parts_say(twin, rng):
+    trials = sample_trials(twin, 2, 3, rng)
+    real = Moments(torch.rand(9, 3, generator=rng))
+    found = noise.damage(twin, trials, torch.full((4, 1), 0.5), noise.Yardstick(FEATURES, real, ""))
+    images = perturbed_images(twin, 2, 0.5, trials)
+    moved = (FEATURES(images[1]) - FEATURES(trials.clean[1])).norm(dim=1).mean()
+    assert float(found.changes["semantic"][2, 0, 1]) == pytest.approx(float(moved), rel=1e-5)
+    colors = noise.color_change(images[0], trials.clean[0]).mean()
+    assert float(found.changes["color"][2, 0, 0]) == pytest.approx(float(colors))
+    far = frechet_distance(real, Moments(FEATURES(images.flatten(0, 1))))
+    assert float(found.frechet[2, 0]) == pytest.approx(far)
+
+
+# --- equal damage
+
+
+@pytest.mark.parametrize("target", [0.02, 0.1])
+def test_layers_do_equal_damage(twin, rng, target):
+    trials = sample_trials(twin, 2, 2, rng)
+    alphas = equal_damage_alphas(twin, trials, target, noise.total_change, tolerance=0.01)
+    for layer, alpha in enumerate(alphas.tolist()):
+        images = perturbed_images(twin, layer, alpha, trials)
+        done = noise.total_change(trials.clean.flatten(0, 1), images.flatten(0, 1)).mean()
+        assert float(done) == pytest.approx(target, rel=0.011)
+
+
+def test_the_distance_may_be_another(twin, rng):
+    trials = sample_trials(twin, 1, 2, rng)
+    alphas = equal_damage_alphas(twin, trials, 0.3, noise.color_change)
+    images = perturbed_images(twin, 3, float(alphas[3]), trials)
+    done = noise.color_change(trials.clean.flatten(0, 1), images.flatten(0, 1)).mean()
+    assert float(done) == pytest.approx(0.3, rel=0.021)
+
+
+@pytest.mark.parametrize("target", [0.0, -1.0, math.inf, math.nan, 1.5])
+def test_damage_that_cannot_be_done_is_refused(twin, rng, target):
+    with pytest.raises(UserError, match="expected"):
+        equal_damage_alphas(twin, sample_trials(twin, 1, 2, rng), target, noise.total_change)
+
+
+@pytest.mark.parametrize("power", [0.3, 1.0, 3.0])
+def test_a_power_is_inverted(power):
+    assert _alpha_of(lambda alpha: alpha**power, 7.0, 1e-6) == pytest.approx(7 ** (1 / power), rel=1e-4)
+
+
+def test_a_step_is_found_where_no_value_fits():
+    assert _alpha_of(lambda alpha: float(alpha > 0.7), 0.5, 1e-3) == pytest.approx(0.7, rel=1e-5)
+
+
+# --- exchanged instances
+
+
+def test_exchanges_are_means_over_pairs_corrected_for_the_bucket_size(rng):
+    groups = {b: torch.randint(256, (5, 3, 3, 8, 8), generator=rng, dtype=torch.uint8) for b in range(2)}
+    found = noise.exchange_changes(groups, (3, 10), FEATURES)
+    matrix = color_distances(groups[1]).mean(-1)
+    expected = matrix.sum((1, 2)) / 6 * 0.9  # six ordered pairs of three images
+    assert torch.allclose(found["color"][1], expected)
+    assert found["total"].shape == found["semantic"].shape == (2, 5)
+
+
+def test_real_images_come_with_their_features():
+    config = resolve("colored-mnist-gan", "smoke")
+    found = noise.Yardstick.load(config, "pixels", 30, 0)
+    images = load_dataset(config.data, (3, 32, 32), "train").__getitems__(range(30))[0]
+    assert found.real.n == 30 and "MNIST" in found.about
+    assert found.distance(images) == pytest.approx(found.between(found.extractor(images)))
+
+
+def test_a_bucket_without_alternatives_cannot_be_compared(rng):
+    images = torch.zeros(2, 2, 3, 8, 8, dtype=torch.uint8)
+    with pytest.raises(UserError, match="several instances"):
+        noise.exchange_changes({0: images}, (2, 1), FEATURES)
+
+
+@pytest.fixture
+def compared(twin, rng):
+    routed = build_generator(CONFIG, seed=2).eval()
+    groups = varied_groups(routed, 5, 2, rng)
+    trials, measure = sample_trials(twin, 3, 2, rng), yardstick(torch.rand(9, 3, generator=rng))
+    return noise.compare(twin, trials, routed, groups, measure, rng, (0.5, 1.0))
+
+
+def test_noise_is_as_large_as_an_exchange(compared):
+    found = compared
+    target = found.exchange["total"].mean()
+    done = found.noise.changes["total"].mean(-1)
+    assert torch.allclose(done, target * torch.tensor([0.5, 1]).double().expand(4, 2), rtol=0.021)
+
+
+def test_a_comparison_reports_shares_and_ratios(compared):
+    found = compared
+    results = found.results("colored_")
+    for kind in ("color", "semantic"):
+        assert float(results[f"colored_{kind}_by_layer"].value.sum()) == pytest.approx(1)
+        shares = found.noise.changes[kind][:, found.equal].mean(-1)
+        assert torch.allclose(found.profiles[kind][noise.NOISE].shares, shares / shares.sum())
+        low, high = results[f"colored_{kind}_rank_agreement"].interval
+        assert -1 <= low <= high <= 1
+    assert len(found.varied) == 4
+    ratio = found.noise.frechet[:, 1] / found.varied.mean()
+    assert torch.equal(results["colored_distance_over_variation"].value, ratio)
+    assert len(found.agreements()) == 4
+
+
+# --- profiles
+
+
+def test_shares_sum_to_one(rng):
+    found = profile(torch.rand(5, 20, generator=rng), rng, n_resamples=50)
+    assert float(found.shares.sum()) == pytest.approx(1)
+    assert torch.allclose(found.resampled.sum(1), torch.ones(50, dtype=torch.float64))
+    low, high = found.interval()
+    assert (low <= found.shares).all() and (found.shares <= high).all()
+
+
+def test_a_profile_is_a_mean_over_units(rng):
+    values = torch.tensor([[1.0, 3.0], [6.0, 6.0]])
+    assert profile(values, rng).shares.tolist() == pytest.approx([0.25, 0.75])
+    assert profile(values, rng, per=values).shares.tolist() == pytest.approx([0.5, 0.5])
+
+
+def test_units_alike_leave_no_uncertainty(rng):
+    found = profile(torch.tensor([1.0, 2.0, 5.0])[:, None].expand(3, 8), rng)
+    assert torch.allclose(found.resampled, found.shares.expand(2_000, 3))
+
+
+@pytest.mark.parametrize("values", [[[0.0], [0.0]], [[-1.0], [2.0]], [[math.nan], [1.0]]])
+def test_profiles_of_nothing_are_refused(rng, values):
+    with pytest.raises(UserError, match="profile"):
+        profile(torch.tensor(values), rng)
+
+
+def certain(*shares):
+    row = torch.tensor(shares, dtype=torch.float64)
+    return Profile(row, row.expand(10, -1))
+
+
+def test_rank_agreement_counts_order_only():
+    rising = certain(1, 2, 3, 4, 5)
+    assert rank_agreement(rising, certain(1, 10, 11, 12, 99)).value == pytest.approx(1)
+    assert rank_agreement(rising, certain(9, 8, 7, 2, 1)).value == pytest.approx(-1)
+    assert rank_agreement(rising, certain(1, 2, 3, 5, 4)).value == pytest.approx(0.9)
+    assert rank_agreement(rising, certain(2, 2, 2, 2, 2)).value == 0
+    with pytest.raises(UserError, match="same layers"):
+        rank_agreement(rising, certain(1, 2))
+
+
+def test_the_interval_of_agreement_covers_what_the_units_leave_open(rng):
+    ramp = torch.arange(1.0, 6)[:, None].expand(5, 30)
+    clear = profile(ramp + 0.01 * torch.rand(5, 30, generator=rng), rng)
+    vague = profile(ramp + 60 * torch.rand(5, 30, generator=rng), rng)
+    sure, unsure = rank_agreement(clear, clear), rank_agreement(clear, vague)
+    assert (sure.low, sure.value, sure.high) == pytest.approx((1, 1, 1))
+    assert unsure.low <= unsure.value <= unsure.high and unsure.high - unsure.low > 0.1
+
+
+def test_chance_is_counted_over_all_orders():
+    assert chance(3, 1.0) == pytest.approx(1 / 6)
+    assert chance(3, -1.0) == 1
+    assert chance(5, 0.9) == pytest.approx(5 / 120)  # the order itself and its four neighbouring swaps
