@@ -38,6 +38,7 @@ class Estimate:
     value: Indices
     low: Indices
     high: Indices
+    resampled: Indices  # one for each bootstrap sample, along a first dimension
 
 
 def exact(statistic: Statistic, bucket_sizes: Sequence[int]) -> Indices:
@@ -60,24 +61,57 @@ def estimate(
     n_resamples: int = 1_000,
     level: float = 0.95,
 ) -> Estimate:
-    """Indices from n·(2b + 2) paths, for b buckets, with bootstrap intervals over the n rows.
+    """Indices from n·(2b + 2) paths, for b buckets, with bootstrap intervals over the n rows: see `design`.
 
-    Two independent samples A and B and their mixtures: A_l is A with bucket l from B, and B_l the reverse.
-    First-order by Saltelli et al. (2010, table 2b), total by Jansen (1999), pairs by Saltelli (2002): A_i and
-    B_j share exactly the entries of buckets i and j. Each is the mean of its two forms, A and B swapped.
     Raises UserError for fewer than two rows.
+    """
+    plan = design(bucket_sizes, n, rng)
+    values = torch.stack([statistic(sample) for sample in plan])
+    return estimated(values, resampling_counts(n, n_resamples, rng), level)
+
+
+def design(bucket_sizes: Sequence[int], n: int, rng: torch.Generator) -> Int64[Tensor, "samples n b"]:
+    """Paths to evaluate a statistic on, 2b + 2 samples of n rows: A, B, A_1, …, A_b, B_1, …, B_b.
+
+    A and B are independent; A_l is A with bucket l from B, and B_l the reverse.
     """
     if n < 2:
         raise UserError(
             f"n = {n} rows for Sobol indices; expected at least 2, and some hundreds for narrow intervals"
         )
-    terms = _terms(statistic, bucket_sizes, n, rng)
-    counts = _resampling_counts(n, n_resamples, rng)
-    resampled = _indices(*(torch.tensordot(counts, term, 1) / n for term in terms))
+    a, b = (paths.sample(bucket_sizes, n, rng) for _ in range(2))
+    buckets = range(len(bucket_sizes))
+    mixed = [_mixed(base, other, i) for base, other in ((a, b), (b, a)) for i in buckets]
+    return torch.stack([a, b, *mixed])
+
+
+def indices(values: Float[Tensor, "samples n d"]) -> Indices:
+    """Indices from the values of a statistic on a design, without intervals."""
+    return _indices(*(term.mean(0) for term in _terms(values.double())))
+
+
+def estimated(
+    values: Float[Tensor, "samples n d"], counts: Float[Tensor, "resamples n"], level: float = 0.95
+) -> Estimate:
+    """Indices from the values of a statistic on a design, with intervals from `resampling_counts`.
+
+    Statistics of the same images that share the counts share the bootstrap samples, sample by sample.
+    """
+    terms = _terms(values.double())
+    resampled = _indices(*(torch.tensordot(counts, term, 1) / len(term) for term in terms))
     return Estimate(
         value=_indices(*(term.mean(0) for term in terms)),
         low=_quantile(resampled, (1 - level) / 2),
         high=_quantile(resampled, (1 + level) / 2),
+        resampled=resampled,
+    )
+
+
+def resampling_counts(n: int, n_resamples: int, rng: torch.Generator) -> Float[Tensor, "resamples n"]:
+    """Returns how often each row occurs in each bootstrap sample, as float64."""
+    drawn = torch.randint(n, (n_resamples, n), generator=rng)
+    return torch.zeros(n_resamples, n, dtype=torch.float64).scatter_add_(
+        1, drawn, torch.ones(n_resamples, n, dtype=torch.float64)
     )
 
 
@@ -97,18 +131,18 @@ def _indices(variance: Tensor, first: Tensor, total: Tensor, closed: Tensor) -> 
     return Indices(variance=variance, first=first / scale, total=total / scale, pairs=pairs)
 
 
-def _terms(
-    statistic: Statistic, bucket_sizes: Sequence[int], n: int, rng: torch.Generator
-) -> tuple[Tensor, ...]:
-    """Returns what rows average: variance (n,), first (n, b), total (n, b), closed pairs (n, b, b)."""
-    left, right = (paths.sample(bucket_sizes, n, rng) for _ in range(2))
-    buckets = range(len(bucket_sizes))
-    a, b = (statistic(sample).double() for sample in (left, right))
-    a_mixed = torch.stack([statistic(_mixed(left, right, i)).double() for i in buckets], dim=1)
-    b_mixed = torch.stack([statistic(_mixed(right, left, i)).double() for i in buckets], dim=1)
-    # Products of centred values vary less, with the same expectation; about a[0] a constant is exactly zero.
-    centre = a[0] + torch.cat([a - a[0], b - a[0]]).mean(0)
-    a, b, a_mixed, b_mixed = (values - centre for values in (a, b, a_mixed, b_mixed))
+def _terms(values: Tensor) -> tuple[Tensor, ...]:
+    """Returns what rows average: variance (n,), first (n, b), total (n, b), closed pairs (n, b, b).
+
+    First-order by Saltelli et al. (2010, table 2b), total by Jansen (1999), pairs by Saltelli (2002): A_i and
+    B_j share exactly the entries of buckets i and j. Each is the mean of its two forms, A and B swapped.
+    """
+    n = values.shape[1]
+    # Products of centred values vary less, with the same expectation; a constant is exactly 0 about itself.
+    values = values - values[0, 0]
+    values = values - values[:2].mean((0, 1))
+    (a, b), mixed = values[:2], values[2:].transpose(0, 1)
+    a_mixed, b_mixed = mixed.chunk(2, dim=1)
     x, y = a[:, None], b[:, None]
     variance = (a.square() + b.square()).sum(-1) / 2 * (2 * n / (2 * n - 1))
     first = (y * (a_mixed - x) + x * (b_mixed - y)).sum(-1) / 2
@@ -122,14 +156,6 @@ def _mixed(base: Tensor, other: Tensor, bucket: int) -> Tensor:
     mixed = base.clone()
     mixed[:, bucket] = other[:, bucket]
     return mixed
-
-
-def _resampling_counts(n: int, n_resamples: int, rng: torch.Generator) -> Tensor:
-    """Returns how often each row occurs in each bootstrap sample: float64, (n_resamples, n)."""
-    drawn = torch.randint(n, (n_resamples, n), generator=rng)
-    return torch.zeros(n_resamples, n, dtype=torch.float64).scatter_add_(
-        1, drawn, torch.ones(n_resamples, n, dtype=torch.float64)
-    )
 
 
 def _quantile(indices: Indices, q: float) -> Indices:
