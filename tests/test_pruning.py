@@ -1,0 +1,212 @@
+"""Instances that do the same are found, and a generator without them is the original on fewer paths."""
+
+from itertools import pairwise
+from math import log10
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rpgan import paths
+from rpgan.analysis import pruning
+from rpgan.errors import UserError
+from rpgan.images import to_uint8
+from rpgan.metrics.effective import effective_interval, effective_number
+from rpgan.metrics.frechet import Moments
+from rpgan.models.generator import render
+from rpgan.models.pruned import prune, random_kept, shuffled_kept
+
+
+def between(points: torch.Tensor) -> torch.Tensor:
+    return torch.cdist(points.double(), points.double()) ** 2
+
+
+def pixels(images: torch.Tensor) -> torch.Tensor:
+    return images.flatten(1).float()
+
+
+def mean_distances(generator, n_routes: int, rng: torch.Generator) -> dict[int, torch.Tensor]:
+    found = pruning.functional_distances(generator, {"pixels": pixels}, n_routes, rng)["pixels"]
+    return {bucket: distances.mean(0) for bucket, distances in found.items()}
+
+
+def corners(*sizes: int) -> torch.Tensor:
+    """Groups of identical points, all groups equally far from each other."""
+    return between(torch.eye(len(sizes))[[k for k, size in enumerate(sizes) for _ in range(size)]])
+
+
+@pytest.mark.parametrize("k, copies", [(1, 4), (2, 3), (5, 2), (7, 1)])
+def test_equal_groups_of_twins_count_once_each(k, copies):
+    assert effective_number(corners(*[copies] * k)) == pytest.approx(k)
+
+
+def test_a_rare_kind_counts_less_than_a_frequent_one():
+    assert 1 < effective_number(corners(9, 9, 1)) < effective_number(corners(6, 6, 6))
+
+
+@given(st.integers(2, 8), st.floats(1e-6, 1e6), st.integers(0, 10**6))
+def test_effective_number_has_no_scale_and_stays_within_1_and_m(m, scale, seed):
+    rng = torch.Generator().manual_seed(seed)
+    points, order = torch.randn(m, 5, generator=rng), torch.randperm(m, generator=rng)
+    number = effective_number(between(points))
+    assert 1 <= number <= m + 1e-9
+    assert effective_number(scale * between(points)) == pytest.approx(number, rel=1e-6)
+    assert effective_number(between(points[order])) == pytest.approx(number, rel=1e-6)
+
+
+def test_interval_holds_the_number_and_shrinks_with_samples(rng):
+    few, many = (torch.stack([between(torch.randn(6, 3, generator=rng)) for _ in range(n)]) for n in (5, 500))
+    widths = []
+    for sample in (few, many):
+        low, high = effective_interval(sample, rng)
+        assert low <= effective_number(sample.mean(0)) + 0.2 and low < high <= 6
+        widths.append(high - low)
+    assert widths[1] < widths[0]
+
+
+def test_functional_distances_are_mean_squared_changes_along_common_routes(generator, rng):
+    twice = {"pixels": pixels, "doubled": lambda images: 2 * pixels(images)}
+    found = pruning.functional_distances(generator, twice, 3, torch.Generator().manual_seed(4))
+    distances = found["pixels"]
+    assert all(torch.equal(found["doubled"][b], 4 * apart) for b, apart in distances.items())
+    routes = generator.sample_paths(3, torch.Generator().manual_seed(4))
+    assert list(distances) == [b for b, m in enumerate(generator.bucket_sizes) if m > 1]
+    for bucket, apart in distances.items():
+        assert torch.equal(apart, apart.mT) and apart.diagonal(dim1=1, dim2=2).eq(0).all()
+        a, b = (pixels(to_uint8(render(generator, paths.fix(routes, {bucket: i})))) for i in (0, 1))
+        change = (
+            (a - b).double().square().mean(1)
+        )  # to a level here and there, where rounding falls otherwise
+        torch.testing.assert_close(apart[:, 0, 1], change, rtol=0.01, atol=0.01)
+
+
+def test_a_twin_is_found_and_goes_first(generator, rng):
+    instances = generator.buckets[0].instances
+    instances[2].load_state_dict(instances[0].state_dict())
+    apart = mean_distances(generator, 4, rng)
+    ends = pruning.extremes(apart[0])
+    assert ends["closest"] == (0, 2) and apart[0][0, 2] == 0
+    assert apart[0][ends["farthest"]] == apart[0].max()
+    routes = pruning.extreme_paths(apart, generator.sample_paths(3, rng))["closest"]
+    assert len(routes) == 3 * 2 * len(apart)
+    assert torch.equal(render(generator, routes[:3]), render(generator, routes[3:6]))
+    assert effective_number(apart[0]) == pytest.approx(2)
+    order = pruning.removal_order(apart)
+    assert (order[0].bucket, order[0].instance, order[0].loss) == (0, 0, 0.0)
+
+
+def test_the_summary_counts_and_measures(generator, rng):
+    found = pruning.functional_distances(generator, {"pixels": pixels}, 3, rng)
+    columns = pruning.summary(found)
+    apart = found["pixels"][0].mean(0)
+    number, change = (columns["pixels", name][0] for name in ("effective number", "mean squared change"))
+    assert number == effective_number(apart)
+    assert change == pytest.approx(float(apart[0, 1] + apart[0, 2] + apart[1, 2]) / 3)
+
+
+def test_removals_leave_one_of_each_and_losses_never_fall():
+    apart = {0: between(torch.tensor([[0.0], [1.0], [10.0]])), 2: between(torch.tensor([[0.0], [0.5]]))}
+    order = pruning.removal_order(apart)
+    assert [(r.bucket, r.instance) for r in order[:2]] == [(2, 0), (0, 0)]
+    assert all(a.loss <= b.loss for a, b in pairwise(order))
+    assert order[0].loss == 0.125 and order[1].loss == pytest.approx(0.125 + 1 / 3)
+    assert pruning.left_after((3, 1, 2), order) == {0: [3, 3, 2, 1], 2: [2, 1, 1, 1]}
+    kept = pruning.kept_after((3, 1, 2), order, len(order))
+    assert [len(left) for left in kept.values()] == [1, 1, 1]
+    assert pruning.kept_after((3, 1, 2), order, 0) == {0: (0, 1, 2), 1: (0,), 2: (0, 1)}
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=4), st.integers(0, 20), st.integers(0, 99))
+def test_random_removals_are_as_many_as_asked(sizes, n, seed):
+    rng = torch.Generator().manual_seed(seed)
+    most = sum(sizes) - len(sizes)
+    if n > most:
+        with pytest.raises(UserError, match=f"at most {most}"):
+            random_kept(sizes, n, rng)
+        return
+    kept = random_kept(sizes, n, rng)
+    assert sum(map(len, kept.values())) == sum(sizes) - n and min(map(len, kept.values())) >= 1
+    shuffled = shuffled_kept(sizes, kept, rng)
+    assert [len(left) for left in shuffled.values()] == [len(left) for left in kept.values()]
+    prune_fits = all(left == tuple(sorted(set(left))) and left[-1] < sizes[b] for b, left in shuffled.items())
+    assert prune_fits
+
+
+def test_a_smaller_generator_is_the_restriction_bit_for_bit(generator, rng):
+    kept = {0: (0, 2), 1: (1,), 2: (0, 1, 2), 3: (0, 1), 4: (1, 3)}
+    small = prune(generator, kept)
+    assert small.generator.bucket_sizes == (2, 1, 3, 2, 2)
+    restricted = generator.sample_paths(60, rng, kept)
+    own = small.own_paths(restricted)
+    assert torch.equal(small.original_paths(own), restricted)
+    assert torch.equal(render(small.generator, own), render(generator, restricted))
+
+
+def test_costs_fall_with_the_instances(generator):
+    before = pruning.cost(generator)
+    assert before["log10 of paths"] == pytest.approx(log10(3 * 2 * 3 * 2 * 4))
+    small = prune(generator, {0: (0, 2), 1: (1,), 2: (0, 1, 2), 3: (0, 1), 4: (1, 3)}).generator
+    gone = [(0, 1), (1, 0), (4, 0), (4, 2)]
+    weights = sum(p.numel() for b, i in gone for p in generator.buckets[b].instances[i].parameters())
+    after = pruning.cost(small)
+    assert before["parameters"] - after["parameters"] == weights
+    assert after["bytes"] == 4 * after["parameters"] and before["instances"] - after["instances"] == 4
+
+
+def test_merging_goes_to_the_nearest_that_is_left(generator, rng):
+    apart = {4: between(torch.tensor([[0.0], [1.0], [10.0], [11.0]]))}
+    kept = {0: (0, 1, 2), 1: (0, 1), 2: (0, 1, 2), 3: (0, 1), 4: (0, 3)}
+    routes = generator.sample_paths(40, rng)
+    merged = pruning.redirected(routes, kept, apart)
+    assert torch.equal(merged[:, :4], routes[:, :4])
+    assert torch.equal(merged[:, 4], torch.tensor([0, 0, 3, 3])[routes[:, 4]])
+    small = prune(generator, kept)
+    assert torch.equal(render(small.generator, small.own_paths(merged)), render(generator, merged))
+    with pytest.raises(UserError, match="was pruned"):
+        small.own_paths(torch.full((1, 5), 1))
+
+
+@pytest.mark.parametrize("left", [(), (1, 0), (0, 0), (0, 3)])
+def test_what_cannot_be_kept_is_named(generator, left):
+    kept = {b: (0,) for b in range(1, 5)} | {0: left}
+    with pytest.raises(UserError, match=r"bucket 0 is to keep .* ascending instances from 0 to 2"):
+        prune(generator, kept)
+
+
+def test_the_distance_of_paths_is_that_of_their_images(generator, rng):
+    routes = generator.sample_paths(40, rng)  # of 144, so that some repeat
+
+    def small(images: torch.Tensor) -> torch.Tensor:
+        return pixels(images)[:, ::300]
+
+    real = Moments(small(to_uint8(render(generator, routes))))
+    distance = pruning.distance_to(generator, small, real)
+    assert distance(routes) < 1e-6 * float(real.covariance.trace())
+    assert distance(routes[:1].repeat(40, 1)) > distance(generator.sample_paths(40, rng))
+
+
+def test_a_curve_compares_all_ways(generator, rng):
+    apart = mean_distances(generator, 2, rng)
+    seen = []
+
+    def distinct(routes: torch.Tensor) -> float:
+        seen.append(routes)
+        return float(len(routes.unique(dim=0))) + torch.rand(1, generator=rng).item()
+
+    curve = pruning.pruning_curve(generator, apart, (2, 9), distinct, 50, 2, rng)
+    assert list(curve.distances) == list(pruning.WAYS) and len(curve.whole) == 4
+    assert all(list(rows) == [2, 9] for rows in curve.distances.values())
+    assert all(int(value) == 1 for rows in curve.distances.values() for value in rows[9])
+    assert all(1 < value <= 51 for rows in curve.distances.values() for value in rows[2])
+    assert all(len(routes) == 50 for routes in seen)
+
+
+def test_free_is_the_last_count_before_the_loss_shows():
+    rows = {4: [10.0, 11.0], 8: [11.0, 11.0], 12: [90.0, 90.0], 16: [10.0, 10.0]}
+    worse = {count: [4 * value for value in row] for count, row in rows.items()}
+    curve = pruning.Curve(100, [10.0, 11.0, 12.0], {"pruned": rows, "random": worse})
+    assert curve.band == (9, 13) and curve.free("pruned") == 8 and curve.free("random") == 0
+    assert curve.free_share("pruned", 64).value == 1 / 8
+    ratio = curve.ratio("pruned", "random", 4)
+    assert ratio.value == pytest.approx(0.25) and ratio.interval == pytest.approx((10.5 / 44, 10.5 / 40))
