@@ -1,0 +1,117 @@
+"""Small experiments that show what a reading changes (the errata page, points 3, 13, 14 and 15)."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from rpgan import paths
+from rpgan.errors import UserError
+from rpgan.losses import pair_diversity
+from rpgan.models.bucket import Bucket
+from rpgan.models.generator import RandomPathGenerator
+
+ROUTINGS = {"uniform": paths.sample, "balanced": paths.sample_balanced}
+
+
+def correlated_bucket(correlation: float, n_weights: int, rng: torch.Generator) -> Bucket:
+    """Two linear instances whose weights are normal with this correlation, in [0, 1]."""
+    first, other = torch.randn(2, n_weights, generator=rng)
+    second = correlation * first + (1 - correlation**2) ** 0.5 * other
+    instances = [nn.Linear(n_weights, 1) for _ in range(2)]
+    with torch.no_grad():
+        for instance, weight in zip(instances, (first, second), strict=True):
+            instance.weight.copy_(weight[None])
+    return Bucket(instances)
+
+
+def pair_term(
+    correlations: Sequence[float], margin: float, rng: torch.Generator, n_weights: int = 20_000
+) -> tuple[list[float], list[float]]:
+    """The one-pair diversity term and the norm of its gradient, at each correlation of two instances.
+
+    The term is 2(1 − ρ) up to sampling; at or above the margin its gradient is zero.
+    """
+    values, norms = [], []
+    for correlation in correlations:
+        bucket = correlated_bucket(correlation, n_weights, rng)
+        value = pair_diversity(bucket, rng, margin)
+        values.append(float(value.detach()))
+        norms.append(_gradient_norm(value, bucket))
+    return values, norms
+
+
+def _gradient_norm(value: Tensor, bucket: Bucket) -> float:
+    if not value.requires_grad:
+        return 0.0
+    gradients = torch.autograd.grad(value, [instance.weight for instance in bucket.instances])
+    return float(torch.cat([g.flatten() for g in gradients]).norm())
+
+
+def pair_terms_at_start(generator: RandomPathGenerator, n_pairs: int, rng: torch.Generator) -> Tensor:
+    """The one-pair term of every plural bucket as initialised: float (n_pairs, buckets), near 2 each."""
+    plural = [bucket for bucket in generator.buckets if len(bucket) > 1]
+    with torch.no_grad():
+        values = [[float(pair_diversity(bucket, rng)) for bucket in plural] for _ in range(n_pairs)]
+    return torch.tensor(values)
+
+
+def idle_drift(
+    used: int, idle: int, betas: tuple[float, float] = (0.5, 0.999)
+) -> dict[str, Float[Tensor, " steps"]]:
+    """Distance from the start, in learning rates, of a weight that is drawn `used` times and then idles.
+
+    Its gradient is 1 while drawn. Under `zero` an idle step has a gradient of zero and Adam's momentum
+    moves the weight on, by about β₁/(1 − β₁) rates in all; under `skip` it has none and nothing moves.
+    """
+    drift = {}
+    for name in ("zero", "skip"):
+        weight = nn.Parameter(torch.zeros((), dtype=torch.float64))
+        optimizer = torch.optim.Adam([weight], lr=1.0, betas=betas)
+        positions = []
+        for step in range(used + idle):
+            drawn = step < used
+            weight.grad = torch.ones_like(weight) if drawn else _idle_gradient(name, weight)
+            optimizer.step()
+            positions.append(-weight.item())
+        drift[name] = torch.tensor(positions, dtype=torch.float64)
+    return drift
+
+
+def _idle_gradient(name: str, weight: Tensor) -> Tensor | None:
+    return torch.zeros_like(weight) if name == "zero" else None
+
+
+def idle_share(size: int, batch: int, routing: str, steps: int, rng: torch.Generator) -> tuple[float, float]:
+    """Share of steps in which an instance is not drawn, and what independent draws expect, (1 − 1/m)^b.
+
+    Raises UserError for a routing that training does not know.
+    """
+    if routing not in ROUTINGS:
+        raise UserError(f"routing = {routing!r}; expected one of {', '.join(ROUTINGS)}")
+    draws = (ROUTINGS[routing]((size,), batch, rng)[:, 0] for _ in range(steps))
+    drawn = sum(len(draw.unique()) for draw in draws)
+    return 1 - drawn / (size * steps), (1 - 1 / size) ** batch
+
+
+def idle_table(
+    settings: Mapping[str, tuple[int, int]], steps: int, rng: torch.Generator
+) -> dict[str, dict[str, float]]:
+    """A row for every named (instances, batch): idle shares as drawn and as expected, for each routing."""
+    table: dict[str, dict[str, float]] = {}
+    for name, (size, batch) in settings.items():
+        uniform, expected = idle_share(size, batch, "uniform", steps, rng)
+        balanced, _ = idle_share(size, batch, "balanced", steps, rng)
+        table[name] = {"expected": expected, "uniform": uniform, "balanced": balanced}
+    return table
+
+
+def distinct_over_repeated(values: Float[Tensor, "m d"]) -> float:
+    """Mean squared distance of two distinct instances over that of two independent draws: m/(m − 1).
+
+    `values` holds one image or feature vector for each instance of a bucket, on one route.
+    """
+    distances = torch.cdist(values.double(), values.double()).square()
+    m = len(values)
+    return float(distances.sum() / (m * (m - 1)) / distances.mean())

@@ -1,0 +1,60 @@
+"""What the readings of the errata page change, in closed form."""
+
+import pytest
+import torch
+
+from rpgan.analysis import readings
+from rpgan.config import GeneratorConfig
+from rpgan.errors import UserError
+from rpgan.models.generator import build_generator
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_the_pair_term_is_two_minus_twice_the_correlation_and_sleeps_above_the_margin():
+    correlations = [0.0, 0.2, 0.3, 0.6, 0.9]
+    values, norms = readings.pair_term(correlations, 1.5, rng())
+    assert values == pytest.approx([2 * (1 - c) for c in correlations], abs=0.05)
+    assert [norm > 0 for norm in norms] == [False, False, True, True, True]
+
+
+def test_every_bucket_sleeps_at_the_start_except_where_a_layer_has_few_weights():
+    generator = build_generator(GeneratorConfig(widths=(16,) * 4, bucket_sizes=(6,) * 5))
+    values = readings.pair_terms_at_start(generator, 5, rng())
+    assert values.shape == (5, 5) and float(values.mean()) == pytest.approx(2, abs=0.1)
+
+
+def test_an_idle_weight_drifts_by_the_sum_of_its_fading_momentum():
+    """With a constant gradient Adam moves one rate a step; idle, the moments shrink by their own rates."""
+    drift = readings.idle_drift(used=200, idle=50, betas=(0.5, 0.999))
+    zero, skip = drift["zero"], drift["skip"]
+    assert torch.equal(zero[:200], skip[:200]) and float(zero[199]) == pytest.approx(200, rel=1e-6)
+    assert bool((skip[199:] == skip[199]).all())
+    steps = torch.arange(201, 251, dtype=torch.float64)
+    idle = torch.arange(1, 51, dtype=torch.float64)
+    first = (1 - 0.5**200) * 0.5**idle / (1 - 0.5**steps)
+    second = (1 - 0.999**200) * 0.999**idle / (1 - 0.999**steps)
+    torch.testing.assert_close(zero[200:], 200 + (first / second.sqrt()).cumsum(0), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(("size", "batch"), [(40, 64), (20, 32), (20, 16)])
+def test_idle_shares_are_those_of_independent_draws(size, batch):
+    uniform, expected = readings.idle_share(size, batch, "uniform", 3_000, rng())
+    assert uniform == pytest.approx(expected, abs=0.01)
+    balanced, _ = readings.idle_share(size, batch, "balanced", 10, rng())
+    assert balanced == pytest.approx(max(0.0, 1 - batch / size), abs=1e-12)
+    with pytest.raises(UserError, match="expected one of uniform, balanced"):
+        readings.idle_share(size, batch, "random", 1, rng())
+
+
+@pytest.mark.parametrize("m", [2, 3, 8])
+def test_distinct_draws_raise_the_distance_by_m_over_m_minus_one(m):
+    values = torch.randn(m, 7, generator=rng())
+    assert readings.distinct_over_repeated(values) == pytest.approx(m / (m - 1), rel=1e-9)
+
+
+def test_the_table_has_a_row_a_setting():
+    table = readings.idle_table({"a": (4, 4), "b": (3, 9)}, 20, rng())
+    assert set(table) == {"a", "b"} and set(table["a"]) == {"expected", "uniform", "balanced"}
