@@ -1,14 +1,6 @@
-"""Experiments as frozen data, and the one way to change them: dotted overrides."""
+"""Experiments as frozen data."""
 
-import dataclasses
-import difflib
-import math
-import typing
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
-
-from rpgan.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -74,7 +66,8 @@ class TrainConfig:
     ema: float = 0.0  # decay of the averaged generator; 0 keeps none
     idle_instances: str = "zero"  # zero (Adam moves instances that were not drawn) | skip
     routing: str = "uniform"  # uniform (every instance independently) | balanced (equally often a batch)
-    trainable: tuple[str, ...] = ()  # parameter name prefixes that are trained; empty trains all
+    initial: str = ""  # experiment whose generator it starts from; new instances begin at random
+    trainable: tuple[str, ...] = ()  # name prefixes, or "new" for what `initial` lacks; empty trains all
     frozen_norm: bool = False  # shared BatchNorm keeps its statistics (specification, point 7)
     precision: str = "auto"  # auto | float32 | bfloat16
     evaluate_every: int = 1_000  # steps between scores, sample sheets and candidates for the best checkpoint
@@ -106,6 +99,7 @@ class ClassifierTrainConfig:
     weight_decay: float = 1e-2  # decoupled decay of AdamW
     shift: int = 2  # largest random translation in pixels
     flip: bool = False  # mirror half the images
+    cutout: int = 0  # side in pixels of a grey square at a random place of every image
     precision: str = "auto"  # auto | float32 | bfloat16
     evaluate_every: int = 500  # steps between held-out scores
     save_every: int = 500  # steps between resumable states
@@ -126,108 +120,34 @@ class ClassifierConfig:
     seed: int = 0
 
 
-Config = GanConfig | ClassifierConfig
-C = TypeVar("C", bound=Config)
-T = TypeVar("T")
-KINDS: dict[str, type[Config]] = {"gan": GanConfig, "classifier": ClassifierConfig}
-# Least and most of a number, by the last part of its key; 0 and no bound for all others.
-AT_LEAST_ONE = (
-    "image_shape widths bucket_sizes latent_dim pool hidden outputs "
-    "steps batch_size d_steps evaluate_every save_every"
-)
-RANGES: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(AT_LEAST_ONE.split(), (1, math.inf)),
-    "evaluate_n": (2, math.inf),  # a covariance needs two images
-    "leak": (0, 1),
-    "ema": (0, 1),
-    "betas": (0, 0.9999999),  # Adam divides by 1 − β
-    "seed": (0, 2**63 - 1),
-}
+@dataclass(frozen=True)
+class InversionTrainConfig:
+    """How the classifiers of an inversion are trained; their images are generated anew in every step."""
+
+    steps: int = 50_000  # updates
+    batch_size: int = 128  # random paths an update
+    lr: float = 1e-3  # peak rate of AdamW, one cosine cycle
+    weight_decay: float = 1e-4  # decoupled decay of AdamW
+    precision: str = "auto"  # auto | float32 | bfloat16
+    evaluate_every: int = 1_000  # steps between held-out scores
+    evaluate_n: int = 1_280  # held-out paths of a score, as in Table 5
+    save_every: int = 500  # steps between resumable states
 
 
-def override(config: C, changes: Mapping[str, Any]) -> C:
-    """Returns the config with dotted keys replaced, e.g. `{"train.steps": 20}`.
+@dataclass(frozen=True)
+class InversionConfig:
+    """Network-in-Network classifiers that recover the path behind a generated image (appendix B)."""
 
-    Raises UserError for an unknown key (with the valid ones) and for a value of another type.
-    """
-    known = flatten(config)
-    for key in changes:
-        if key not in known:
-            close = difflib.get_close_matches(key, known, n=3)
-            hint = f"did you mean {' or '.join(close)}?" if close else f"valid keys: {', '.join(known)}"
-            raise UserError(f"unknown setting {key!r}; {hint}")
-    return _build(type(config), {**known, **changes})
-
-
-def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
-    """Returns the config's leaves by dotted key."""
-    leaves: dict[str, Any] = {}
-    for f in dataclasses.fields(config):
-        value = getattr(config, f.name)
-        nested = dataclasses.is_dataclass(value)
-        leaves |= flatten(value, f"{prefix}{f.name}.") if nested else {f"{prefix}{f.name}": value}
-    return leaves
+    name: str
+    generator: str = "mnist-rpgan"  # experiment, or checkpoint directory, whose images are learned from
+    image_shape: tuple[int, ...] = (1, 32, 32)  # channels, height, width of these images
+    bucket_sizes: tuple[int, ...] = (20, 20, 20, 8, 1)  # classes of each bucket; one alone has no classifier
+    widths: tuple[int, ...] = (192, 160, 96, 192, 192, 192, 192, 192)  # of all convolutions but the last
+    stride: int = 1  # of the first convolution; 2 makes a network for 32 pixels one for 64
+    pool: int = 1  # side of the grid that the last maps are averaged to; above 1 keeps positions
+    shared: bool = False  # one network with a head for each bucket, in place of a network for each
+    train: InversionTrainConfig = field(default_factory=InversionTrainConfig)
+    seed: int = 0
 
 
-def to_dict(config: Config) -> dict[str, Any]:
-    """Returns the config as plain nested data, with its kind."""
-    kind = next(name for name, cls in KINDS.items() if cls is type(config))
-    return {"kind": kind, **dataclasses.asdict(config)}
-
-
-def from_dict(data: Mapping[str, Any]) -> Config:
-    """Returns the config that `to_dict` wrote (or JSON of it); every value is checked.
-
-    A key that an earlier version did not have takes its default, which is what that version did.
-    """
-    leaves = dict(_leaves(data))
-    kind = leaves.pop("kind", None)
-    if not isinstance(kind, str) or kind not in KINDS:
-        raise UserError(f"config of kind {kind!r}; expected one of {', '.join(KINDS)}")
-    expected = flatten(KINDS[kind](name=""))
-    if unknown := sorted(leaves.keys() - expected.keys()):
-        raise UserError(f"config has unknown keys {', '.join(unknown)}; expected {', '.join(expected)}")
-    if "name" not in leaves:
-        raise UserError("config has no name; expected that of its experiment")
-    return _build(KINDS[kind], {**expected, **leaves})
-
-
-def _leaves(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in data.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
-def _build(cls: type[T], leaves: Mapping[str, Any], prefix: str = "") -> T:
-    values = {}
-    for name, annotation in typing.get_type_hints(cls).items():
-        key = f"{prefix}{name}"
-        nested = dataclasses.is_dataclass(annotation)
-        values[name] = (
-            _build(annotation, leaves, f"{key}.") if nested else _checked(key, leaves[key], annotation)
-        )
-    return cls(**values)
-
-
-def _checked(key: str, value: Any, annotation: Any) -> Any:
-    """Returns the value as the annotated type, where nothing is lost by it."""
-    if typing.get_origin(annotation) is tuple:
-        item = typing.get_args(annotation)[0]
-        if isinstance(value, list | tuple):
-            return tuple(_checked(key, v, item) for v in value)
-        raise UserError(f"{key} = {value!r} is a {type(value).__name__}; expected a list of {item.__name__}")
-    if annotation is float and type(value) is int:
-        value = float(value)
-    if type(value) is not annotation:
-        raise UserError(f"{key} = {value!r} is a {type(value).__name__}; expected {annotation.__name__}")
-    return _in_range(key, value) if annotation in (int, float) else value
-
-
-def _in_range(key: str, value: int | float) -> int | float:
-    least, most = RANGES.get(key.rpartition(".")[2], (0, math.inf))
-    if not (least <= value <= most and math.isfinite(value)):
-        expected = f"from {least} to {most}" if most < math.inf else f"of at least {least}"
-        raise UserError(f"{key} = {value}; expected a number {expected}")
-    return value
+Config = GanConfig | ClassifierConfig | InversionConfig

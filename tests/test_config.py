@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from rpgan.config import ClassifierConfig, GanConfig, flatten, from_dict, override, standard_twin, to_dict
+from rpgan.config import ClassifierConfig, GanConfig, standard_twin
 from rpgan.errors import UserError
+from rpgan.overrides import flatten, from_dict, override, to_dict
 
 GAN = GanConfig("x")
 

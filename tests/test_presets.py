@@ -6,17 +6,21 @@ from dataclasses import replace
 import pytest
 import torch
 
-from rpgan.config import ClassifierConfig, GanConfig, GeneratorConfig, flatten, from_dict, to_dict
+from rpgan.config import ClassifierConfig, GanConfig, GeneratorConfig, InversionConfig
 from rpgan.datasets import DATASETS
 from rpgan.errors import UserError
+from rpgan.experiments import EXPERIMENTS
 from rpgan.losses import ADVERSARIAL
 from rpgan.metrics.features import EXTRACTORS
 from rpgan.models.classifier import build_classifier
 from rpgan.models.discriminator import build_discriminator
 from rpgan.models.generator import build_generator
-from rpgan.presets import BOOK, EXPERIMENTS, resolve
+from rpgan.models.inverter import build_inverter
+from rpgan.overrides import flatten, from_dict, to_dict
+from rpgan.presets import BOOK, resolve
 
 GANS = [name for name, config in EXPERIMENTS.items() if isinstance(config, GanConfig)]
+INVERSIONS = [name for name, config in EXPERIMENTS.items() if isinstance(config, InversionConfig)]
 CASES = [(name, profile) for name in EXPERIMENTS for profile in ("smoke", "paper")] + [
     (n, "book") for n in BOOK
 ]
@@ -31,7 +35,7 @@ def test_names_are_the_keys_and_the_book_has_no_other():
 def test_every_experiment_resolves_and_survives_json(name, profile):
     config = resolve(name, profile)
     assert config.name == name and from_dict(json.loads(json.dumps(to_dict(config)))) == config
-    assert config.data.name in DATASETS
+    assert isinstance(config, InversionConfig) or config.data.name in DATASETS
 
 
 @pytest.mark.parametrize(("name", "profile"), [case for case in CASES if case[1] != "smoke"])
@@ -42,6 +46,10 @@ def test_every_experiment_builds(name, profile):
         if isinstance(config, ClassifierConfig):
             images = torch.zeros(2, *config.image_shape)
             assert build_classifier(config).eval()(images).shape == (2, sum(config.outputs))
+            return
+        if isinstance(config, InversionConfig):
+            logits = build_inverter(config).eval()(torch.zeros(2, *config.image_shape))
+            assert [part.shape[1] for part in logits] == list(config.bucket_sizes)
             return
         shape, plain = config.generator.image_shape, replace(config.discriminator, spectral_norm=False)
         build_generator(replace(config.generator, bucket_sizes=(1,) * len(config.generator.bucket_sizes)))
@@ -55,7 +63,14 @@ def test_the_book_changes_the_amount_and_neither_data_nor_model(name):
     changed = {key for key in paper if paper[key] != book[key]}
     assert not {key for key in changed if key.startswith(("data.", "loss.", "seed", "name"))}
     kept = ("generator.architecture", "generator.image_shape", "generator.latent", "generator.leak")
-    assert not changed & {*kept, "discriminator.architecture", "outputs", "image_shape"}
+    assert not changed & {
+        *kept,
+        "discriminator.architecture",
+        "outputs",
+        "image_shape",
+        "bucket_sizes",
+        "generator",
+    }
 
 
 def test_the_paper_profile_has_the_papers_numbers():
@@ -87,10 +102,19 @@ def test_the_standard_gan_is_trained_by_the_same_protocol():
 @pytest.mark.parametrize("name", GANS)
 def test_smoke_is_small_and_needs_no_download(name):
     config = resolve(name, "smoke")
-    assert config.train.steps <= 3 and max(config.generator.bucket_sizes) <= 3
+    assert config.train.steps <= 3 and max(config.generator.bucket_sizes) <= 5
     assert (
         config.data.name in ("mnist-5k", "colored-mnist-5k", "sprites") and config.train.features == "pixels"
     )
+
+
+@pytest.mark.parametrize("name", INVERSIONS)
+def test_an_inversion_fits_its_generator_under_every_profile(name):
+    source = resolve(name, "paper").generator
+    for profile in ("smoke", "paper", *(["book"] if name in BOOK else [])):
+        config, generator = resolve(name, profile), resolve(source, profile).generator
+        assert config.bucket_sizes == generator.bucket_sizes and config.image_shape == generator.image_shape
+    assert config.train.evaluate_n == 1_280  # Table 5
 
 
 def test_changes_come_last_and_mistakes_are_named():
