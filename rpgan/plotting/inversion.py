@@ -1,0 +1,82 @@
+"""Figures of inversion: accuracies, confusions, rows of images, errors over budgets."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from torch import Tensor
+
+from rpgan.analysis.inversion import Recovery
+from rpgan.images import tile
+from rpgan.plotting import PALETTE, PAPER
+
+
+def draw_accuracies(
+    ax: Axes, found: Mapping[int, Recovery], published: Sequence[float] | None = None
+) -> None:
+    """Draws the accuracy of every bucket with its interval, chance as a line, and the paper's beside it."""
+    xs = list(range(len(found)))
+    values = [recovery.accuracy for recovery in found.values()]
+    spread = np.abs(np.array([r.interval for r in found.values()]).T - values)
+    ax.errorbar(xs, values, spread, fmt="o", color=PALETTE[1], capsize=3, label="this generator, 95 %")
+    ax.hlines(
+        [r.chance for r in found.values()],
+        np.array(xs) - 0.3,
+        np.array(xs) + 0.3,
+        color=PALETTE[5],
+        linestyle=":",
+        label="chance",
+    )
+    if published is not None:
+        ax.plot(
+            np.arange(len(published)) + 0.15, published, "D", color=PAPER, ms=4, label="paper, Anime Faces"
+        )
+    ax.set_xticks(xs, [f"bucket {bucket + 1}" for bucket in found])
+    ax.set(ylim=(0, 1.04), ylabel="accuracy")
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
+
+
+def draw_confusion(ax: Axes, confusion: Tensor, order: Tensor, title: str) -> None:
+    """Draws a confusion matrix with its instances in the given order, dark where images go."""
+    ax.imshow(confusion[order][:, order].numpy(), cmap="Blues", vmin=0, vmax=1)
+    ax.set(title=title, xlabel="read", ylabel="true", xticks=[], yticks=[])
+    sns.despine(ax=ax, left=True, bottom=True)
+
+
+def draw_rows(ax: Axes, rows: Mapping[str, Tensor], padding: int = 2) -> None:
+    """Draws uint8 images (n, c, h, w) of every row side by side, its name at the left."""
+    sheets = [tile(images, len(images), padding).permute(1, 2, 0).numpy() for images in rows.values()]
+    height = sheets[0].shape[0]
+    ax.imshow(np.concatenate(sheets).squeeze(), cmap="gray", vmin=0, vmax=255)
+    ax.set_yticks([(i + 0.5) * height for i in range(len(rows))], list(rows))
+    ax.set_xticks([])
+    ax.tick_params(length=0)
+    sns.despine(ax=ax, left=True, bottom=True)
+
+
+def draw_budgets(ax: Axes, curves: Mapping[str, Tensor], levels: Mapping[str, float], label: str) -> None:
+    """Draws mean errors (n, budget) over the number of rendered images, and constant levels dotted."""
+    for color, (name, errors) in zip(PALETTE, curves.items(), strict=False):
+        counts = np.arange(1, errors.shape[1] + 1)
+        mean, error = errors.mean(0).numpy(), errors.std(0).numpy() / len(errors) ** 0.5
+        ax.plot(counts, mean, color=color, label=name)
+        ax.fill_between(counts, mean - error, mean + error, color=color, alpha=0.15, linewidth=0)
+    for name, value in levels.items():
+        ax.axhline(value, color=PAPER, linestyle=":", linewidth=1)
+        ax.text(1.01, value, name, transform=ax.get_yaxis_transform(), va="center", color=PAPER)
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.set_ylim(bottom=0)
+    ax.set(xlabel="rendered images", ylabel=label)
+    ax.legend()
+
+
+def draw_leaning(ax: Axes, difference: Tensor, interval: Tensor, buckets: Sequence[int], label: str) -> None:
+    """Draws the difference of two shares for every bucket with its interval, around a line at 0."""
+    xs, values = np.arange(len(buckets)), difference.numpy()
+    spread = np.abs(interval.numpy().T - values)
+    ax.axhline(0, color=PAPER, linestyle=":", linewidth=1)
+    ax.errorbar(xs, values, spread, fmt="o", color=PALETTE[0], capsize=3)
+    ax.set_xticks(xs, [f"bucket {bucket + 1}" for bucket in buckets])
+    ax.set_ylabel(label)
