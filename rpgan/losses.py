@@ -46,11 +46,13 @@ def gradient_penalty(
     discriminator: nn.Module,
     real: Float[Tensor, "n c h w"],
     fake: Float[Tensor, "n c h w"],
-    rng: torch.Generator,
+    share: Float[Tensor, " n"],
 ) -> Tensor:
-    """E[(‖∇D(x̂)‖₂ − 1)²] at random points x̂ between real and fake, Gulrajani et al. (2017), equation 3."""
-    share = torch.rand(len(real), 1, 1, 1, generator=rng).to(real.device)
-    between = torch.lerp(real, fake, share).requires_grad_(True)
+    """E[(‖∇D(x̂)‖₂ − 1)²] at x̂ = (1 − share)·real + share·fake, Gulrajani et al. (2017), equation 3.
+
+    The shares are uniform in [0, 1], one for each image.
+    """
+    between = torch.lerp(real, fake, share.to(real.device)[:, None, None, None]).requires_grad_(True)
     (gradient,) = torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)
     return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
 

@@ -53,7 +53,7 @@ class LinearCritic(nn.Module):
 @pytest.mark.parametrize(("norm", "expected"), [(1, 0), (3, 4), (0.5, 0.25)])
 def test_gradient_penalty_measures_the_distance_from_norm_one(norm, expected, rng):
     linear, (real, fake) = LinearCritic(norm), torch.randn(2, 4, 2, 3, 3, generator=rng)
-    penalty = gradient_penalty(linear, real, fake, rng)
+    penalty = gradient_penalty(linear, real, fake, torch.rand(len(real), generator=rng))
     assert float(penalty.detach()) == pytest.approx(expected, abs=1e-5)
     if expected:
         penalty.backward()  # reaches the weights: d (|w| − 1)² / dw = 2 (|w| − 1) u
@@ -65,7 +65,7 @@ def test_gradient_penalty_looks_between_real_and_fake(rng):
     probe = LinearCritic(1)
     probe.register_forward_pre_hook(lambda _, args: seen.append(args[0].detach()))
     real, fake = torch.zeros(50, 2, 3, 3), torch.ones(50, 2, 3, 3)
-    gradient_penalty(probe, real, fake, rng)
+    gradient_penalty(probe, real, fake, torch.rand(len(real), generator=rng))
     shares = seen[0].flatten(1)
     assert (shares == shares[:, :1]).all() and 0 <= shares.min() < 0.1 and 0.9 < shares.max() <= 1
 

@@ -1,6 +1,6 @@
 """Batches and random draws that are functions of (seed, step), so that a resume needs no stored state."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -19,13 +19,22 @@ def step_rng(seed: int, step: int, stream: int = 0) -> torch.Generator:
 class StepSampler(Sampler[list[int]]):
     """Yields the indices of step after step; every epoch has an order of its own, set by (seed, epoch)."""
 
-    def __init__(self, length: int, batch_size: int, seed: int, start: int, stop: int) -> None:
+    def __init__(
+        self,
+        length: int,
+        batch_size: int,
+        seed: int,
+        start: int,
+        stop: int,
+        rows: Sequence[int] | None = None,
+    ) -> None:
         self.length, self.batch_size, self.seed = length, batch_size, seed
         self.start, self.stop = start, stop
+        self.rows = range(batch_size) if rows is None else rows
 
     def __iter__(self) -> Iterator[list[int]]:
         for step in range(self.start, self.stop):
-            positions = range(step * self.batch_size, (step + 1) * self.batch_size)
+            positions = [step * self.batch_size + row for row in self.rows]
             yield [int(_order(self.length, self.seed, p // self.length)[p % self.length]) for p in positions]
 
     def __len__(self) -> int:
@@ -38,10 +47,16 @@ def _order(length: int, seed: int, epoch: int) -> np.ndarray:
 
 
 def batches(
-    dataset: ImageDataset, batch_size: int, seed: int, start: int, stop: int, workers: int = 0
+    dataset: ImageDataset,
+    batch_size: int,
+    seed: int,
+    start: int,
+    stop: int,
+    workers: int = 0,
+    rows: Sequence[int] | None = None,
 ) -> DataLoader:
-    """Loads (uint8 images, labels) of the steps from start to stop."""
-    sampler = StepSampler(len(dataset), batch_size, seed, start, stop)
+    """Loads (uint8 images, labels) of the steps from start to stop, of each batch all rows or some."""
+    sampler = StepSampler(len(dataset), batch_size, seed, start, stop, rows)
     return DataLoader(dataset, batch_sampler=sampler, collate_fn=_as_loaded, num_workers=workers)  # type: ignore[arg-type]
 
 

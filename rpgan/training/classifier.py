@@ -26,7 +26,7 @@ class ClassifierTask:
     def __init__(self, config: ClassifierConfig, fabric: Fabric, held_out: ImageDataset) -> None:
         _check_outputs(config.outputs, held_out.all_labels())
         self.config, self.fabric, self.held_out = config, fabric, held_out
-        self.batch_size = config.train.batch_size
+        self.batch_size, self.rows = config.train.batch_size, None
         self.model = build_classifier(config, config.seed).to(fabric.device)
         self.model.to(memory_format=torch.channels_last)
         optimizer = torch.optim.AdamW(
@@ -44,8 +44,9 @@ class ClassifierTask:
         train = self.config.train
         self.classifier.train()
         for group in self.optimizer.param_groups:
-            group["lr"] = train.lr * _schedule(step, train.steps)
-        augmented = _augmented(images, train.shift, train.flip, step_rng(self.config.seed, step))
+            group["lr"] = train.lr * one_cycle(step, train.steps)
+        rng = step_rng(self.config.seed, step)
+        augmented = _cut_out(_augmented(images, train.shift, train.flip, rng), train.cutout, rng)
         x = to_float(augmented.to(self.fabric.device)).to(memory_format=torch.channels_last)
         loss = _cross_entropy(self.classifier(x), labels.to(self.fabric.device), self.model.outputs)
         self.optimizer.zero_grad()
@@ -85,7 +86,8 @@ def _check_outputs(outputs: tuple[int, ...], labels: Tensor) -> None:
         )
 
 
-def _schedule(step: int, steps: int) -> float:
+def one_cycle(step: int, steps: int) -> float:
+    """Factor of a learning rate: a short linear rise, then half a cosine down to 0."""
     return min((step + 1) / WARM_UP, 0.5 * (1 + math.cos(math.pi * step / steps)))
 
 
@@ -109,3 +111,18 @@ def _augmented(images: Tensor, shift: int, flip: bool, rng: torch.Generator) -> 
         mirrored = torch.rand(n, generator=rng) < 0.5
         images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
     return images
+
+
+def _cut_out(images: Tensor, side: int, rng: torch.Generator) -> Tensor:
+    """Greys a square around a random pixel of every image (DeVries & Taylor 2017); part may fall outside."""
+    if not side:
+        return images
+    n, _, h, w = images.shape
+    top, left = (torch.randint(size, (n, 1), generator=rng) - side // 2 for size in (h, w))
+    rows, columns = torch.arange(h)[None], torch.arange(w)[None]
+    inside_rows, inside_columns = (
+        (rows >= top) & (rows < top + side),
+        (columns >= left) & (columns < left + side),
+    )
+    square = inside_rows[:, None, :, None] & inside_columns[:, None, None, :]
+    return images.masked_fill(square.to(images.device), 128)

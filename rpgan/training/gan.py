@@ -1,8 +1,8 @@
 """One step of adversarial training, section 4: hinge or WGAN-GP, random paths as the latent variable."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from copy import deepcopy
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from rpgan import paths
+from rpgan.checkpoint import load_generator
 from rpgan.config import GanConfig
 from rpgan.datasets import ImageDataset
 from rpgan.errors import UserError
@@ -19,8 +20,11 @@ from rpgan.losses import ADVERSARIAL, all_pairs_diversity, gradient_penalty, pai
 from rpgan.metrics.features import load_extractor
 from rpgan.metrics.frechet import Moments, frechet_distance
 from rpgan.models.discriminator import build_discriminator
+from rpgan.models.extend import begin_as
 from rpgan.models.generator import build_generator, render
 from rpgan.training.batches import step_rng
+from rpgan.training.parameters import build_adam, freeze_all_but, frozen, named_prefixes, trained_by
+from rpgan.training.ranks import Ranks
 from rpgan.training.score import Score
 
 DRAWS, EVALUATION, SHEET = 1, 2, 3  # streams of random numbers
@@ -32,7 +36,9 @@ M = TypeVar("M", bound=nn.Module)
 class GanTask:
     """Networks, optimisers and one generator update with its discriminator updates."""
 
-    def __init__(self, config: GanConfig, fabric: Fabric, held_out: ImageDataset) -> None:
+    def __init__(
+        self, config: GanConfig, fabric: Fabric, held_out: ImageDataset, initial: Path | None = None
+    ) -> None:
         train, seed = config.train, config.seed
         for name, value, valid in (
             ("loss.name", config.loss.name, ADVERSARIAL),
@@ -43,16 +49,26 @@ class GanTask:
             if value not in valid:
                 raise UserError(f"{name} = {value!r}; expected one of {', '.join(valid)}")
         self.config, self.fabric, self.held_out = config, fabric, held_out
-        self.batch_size = train.batch_size * train.d_steps
+        self.ranks, self.batch_size = Ranks.of(fabric), train.batch_size * train.d_steps
+        self.rows = self.ranks.rows(self.batch_size, train.d_steps)  # of the images of a step
         self.adversarial = ADVERSARIAL[config.loss.name]
-        self.raw = _placed(build_generator(config.generator, seed), fabric)
-        _freeze_all_but(self.raw, train.trainable)
+        self.raw = _placed(self.ranks.joined(build_generator(config.generator, seed)), fabric)
+        new: tuple[str, ...] = ()
+        if train.initial:
+            if initial is None:
+                raise UserError(
+                    f"{config.name} starts from {train.initial}, which was not given: train it first"
+                )
+            new = begin_as(self.raw, load_generator(initial))
+        freeze_all_but(self.raw, named_prefixes(train.trainable, new))
         discriminator = _placed(
             build_discriminator(config.discriminator, config.generator.image_shape, seed), fabric
         )
-        self.generator, self.g_optimizer = fabric.setup(self.raw, _adam(self.raw, train.g_lr, train.betas))
+        self.generator, self.g_optimizer = fabric.setup(
+            self.raw, build_adam(self.raw, train.g_lr, train.betas)
+        )
         self.discriminator, self.d_optimizer = fabric.setup(
-            discriminator, _adam(discriminator, train.d_lr, train.betas)
+            discriminator, build_adam(discriminator, train.d_lr, train.betas)
         )
         self.model = deepcopy(self.raw).requires_grad_(False) if train.ema else self.raw
         # Loaded now: weights that are missing are better known before the training than after it.
@@ -80,41 +96,49 @@ class GanTask:
         if train.frozen_norm:
             self.raw.links.eval()
         real = to_float(images.to(self.fabric.device)).to(memory_format=torch.channels_last)
-        # G does not change between the D steps, so that their fakes come from one forward.
-        with torch.no_grad():
-            fake = self._generate(len(real), rng)
-        pairs = zip(real.chunk(train.d_steps), fake.chunk(train.d_steps), strict=True)
+        pairs = zip(real.chunk(train.d_steps), self._fakes(rng), strict=True)
         d_losses = [self._update_discriminator(r, f, rng) for r, f in pairs]
         losses = {"d_loss": torch.stack(d_losses).mean(), **self._update_generator(rng)}
         if train.ema:
             self._average(step)
         return losses
 
-    def _generate(self, n: int, rng: torch.Generator) -> Tensor:
-        routes = ROUTING[self.config.train.routing](self.raw.bucket_sizes, n, rng)
+    def _fakes(self, rng: torch.Generator) -> Iterable[Tensor]:
+        """Images for the D steps: G does not change between them, so that one forward makes all."""
+        with torch.no_grad():
+            fake = self._generate(self.batch_size, rng, self.config.train.d_steps)
+        return fake.chunk(self.config.train.d_steps)
+
+    def _generate(self, n: int, rng: torch.Generator, parts: int = 1) -> Tensor:
+        rows = self.ranks.rows(n, parts)
+        routes = ROUTING[self.config.train.routing](self.raw.bucket_sizes, n, rng)[rows]
         latents = self.raw.sample_latents(n, rng)
-        return self.generator(routes, latents if latents is None else latents.to(self.fabric.device))
+        return self.generator(routes, latents if latents is None else latents[rows].to(self.fabric.device))
 
     def _update_discriminator(self, real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
         real_logits, fake_logits = self.discriminator(torch.cat([real, fake])).chunk(2)
         loss = self.adversarial.discriminator(real_logits, fake_logits)
         if self.adversarial.penalised:
+            n = self.config.train.batch_size
+            share = torch.rand(n, generator=rng)[self.ranks.rows(n)]
             with self.fabric.autocast():  # the wrapped network would refuse the penalty's inner gradient
-                penalty = gradient_penalty(self.discriminator.module, real, fake, rng)
+                penalty = gradient_penalty(self.discriminator.module, real, fake, share)
             loss = loss + self.config.loss.gradient_penalty * penalty
         self.d_optimizer.zero_grad()
         self.fabric.backward(loss)
+        self.ranks.average_gradients(trained_by(self.d_optimizer))
         self.d_optimizer.step()
         return loss.detach()
 
     def _update_generator(self, rng: torch.Generator) -> dict[str, Tensor]:
         self._clear_gradients()
-        with _frozen(self.discriminator):
+        with frozen(self.discriminator):
             loss = self.adversarial.generator(
                 self.discriminator(self._generate(self.config.train.batch_size, rng))
             )
             diversity = DIVERSITY[self.config.loss.diversity](self, rng)
             self.fabric.backward(loss - self.config.loss.diversity_weight * diversity)
+        self.ranks.average_gradients(trained_by(self.g_optimizer))
         self.g_optimizer.step()
         return {"g_loss": loss.detach(), "diversity": diversity.detach()}
 
@@ -192,35 +216,3 @@ def learning_rate_factor(step: int, steps: int, decay_steps: int) -> float:
 
 def _placed(module: M, fabric: Fabric) -> M:
     return module.to(fabric.device).to(memory_format=torch.channels_last)
-
-
-def _adam(module: nn.Module, lr: float, betas: tuple[float, ...]) -> torch.optim.Adam:
-    trained = [p for p in module.parameters() if p.requires_grad]
-    if len(betas) != 2:
-        raise UserError(f"train.betas = {betas}; expected two decay rates, e.g. [0.5, 0.999]")
-    first, second = betas
-    return torch.optim.Adam(trained, lr=lr, betas=(first, second), fused=True)
-
-
-def _freeze_all_but(module: nn.Module, prefixes: tuple[str, ...]) -> None:
-    if not prefixes:
-        return
-    found = {
-        prefix for prefix in prefixes for name, _ in module.named_parameters() if name.startswith(prefix)
-    }
-    if missing := set(prefixes) - found:
-        raise UserError(
-            f"train.trainable {sorted(missing)} match no parameter; expected prefixes like 'buckets.0.'"
-        )
-    for name, parameter in module.named_parameters():
-        parameter.requires_grad_(name.startswith(prefixes))
-
-
-@contextmanager
-def _frozen(module: nn.Module) -> Iterator[None]:
-    """Keeps gradients out of a module's weights inside the block, which saves computing them."""
-    module.requires_grad_(False)
-    try:
-        yield
-    finally:
-        module.requires_grad_(True)

@@ -10,19 +10,22 @@ from lightning_fabric import Fabric
 
 from rpgan import __version__
 from rpgan.errors import UserError
+from rpgan.training.ranks import Averaging
 
 PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 DEVICES = ("auto", "cpu", "cuda", "mps")
 NAMED = ("torch", "torchvision", "lightning-fabric", "numpy")
 
 
-def build_fabric(precision: str, device: str, directory: Path | None = None) -> Fabric:
-    """Builds the Fabric of one process; `auto` takes a GPU where there is one.
+def build_fabric(precision: str, device: str, directory: Path | None = None, devices: int = 1) -> Fabric:
+    """Builds the Fabric of this process, and where it is to have several devices starts the others.
+
+    Device `auto` takes GPUs where there are any. The other processes run the same command from its beginning.
 
     Precision `auto` is bfloat16 autocast on a GPU and on CPUs with bfloat16 instructions (AMX or AVX-512),
     where it was measured to be faster; elsewhere float32.
     """
-    from lightning_fabric.loggers import TensorBoardLogger
+    from lightning_fabric.loggers import Logger, TensorBoardLogger
 
     if device not in DEVICES:
         raise UserError(f"device {device!r}; expected one of {', '.join(DEVICES)}")
@@ -30,12 +33,31 @@ def build_fabric(precision: str, device: str, directory: Path | None = None) -> 
         raise UserError(
             "device 'cuda', but torch finds no GPU here; take device 'auto' or install a CUDA build"
         )
+    _check_devices(device, devices)
     if precision == "auto":
         precision = "bfloat16" if _has_fast_bfloat16(device) else "float32"
     if precision not in PRECISIONS:
         raise UserError(f"precision {precision!r}; expected auto or one of {', '.join(PRECISIONS)}")
-    loggers = [TensorBoardLogger(directory, name="", version="")] if directory else []
-    return Fabric(accelerator=device, devices=1, precision=PRECISIONS[precision], loggers=loggers)  # type: ignore[arg-type]
+    loggers: list[Logger] = [TensorBoardLogger(directory, name="", version="")] if directory else []
+    strategy = "auto" if devices == 1 else Averaging()
+    fabric = Fabric(
+        accelerator=device,
+        strategy=strategy,
+        devices=devices,
+        precision=PRECISIONS[precision],  # type: ignore[arg-type]
+        loggers=loggers,
+    )
+    if devices > 1:
+        fabric.launch()
+    return fabric
+
+
+def _check_devices(device: str, devices: int) -> None:
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    on_gpus = device == "cuda" or (device == "auto" and gpus)
+    if devices < 1 or (on_gpus and devices > gpus) or (device == "mps" and devices > 1):
+        most = f"at most {gpus} GPUs" if on_gpus else "at least 1, and 1 for mps"
+        raise UserError(f"{devices} devices of kind {device!r}; expected {most}")
 
 
 def _has_fast_bfloat16(device: str) -> bool:
@@ -55,7 +77,8 @@ def describe_machine(fabric: Fabric) -> dict[str, str | int]:
     """Device, processor, threads and precision of a run."""
     on_gpu = fabric.device.type == "cuda"
     processor = torch.cuda.get_device_name(fabric.device) if on_gpu else _processor()
-    return {
+    several: dict[str, str | int] = {"devices": fabric.world_size} if fabric.world_size > 1 else {}
+    return several | {
         "device": fabric.device.type,
         "processor": processor,
         "cores": os.cpu_count() or 1,

@@ -4,15 +4,14 @@ Resume is running the same command again: networks, optimisers and the step are 
 function of (seed, step), and files are written aside and renamed.
 """
 
+import io
 import json
 import math
-import os
 import sys
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
@@ -20,45 +19,49 @@ from torch import Tensor
 from tqdm import tqdm
 
 from rpgan.checkpoint import save_checkpoint
-from rpgan.config import ClassifierConfig, Config, GanConfig, flatten, from_dict, to_dict
-from rpgan.datasets import load_dataset
+from rpgan.config import Config, GanConfig
 from rpgan.errors import UserError
+from rpgan.files import replacing
 from rpgan.images import save_png
-from rpgan.training.batches import batches
-from rpgan.training.classifier import ClassifierTask
-from rpgan.training.gan import GanTask
-from rpgan.training.machine import build_fabric, describe_machine, describe_versions
+from rpgan.memory import training_memory
+from rpgan.overrides import flatten, from_dict, to_dict
+from rpgan.training.machine import PRECISIONS, build_fabric, describe_machine, describe_versions
+from rpgan.training.ranks import check_batch
+from rpgan.training.recovery import DAMAGE, check_sums, tidy, trim_log
 from rpgan.training.score import Score
+from rpgan.training.tasks import Task, prepare
 
 LOG_EVERY = 50  # steps
-Task = GanTask | ClassifierTask
 
 
-def train(config: Config, directory: Path, *, device: str = "auto", workers: int = 0) -> Path:
+def train(
+    config: Config,
+    directory: Path,
+    *,
+    device: str = "auto",
+    workers: int = 0,
+    initial: Path | None = None,
+    devices: int = 1,
+) -> Path:
     """Trains an experiment in a run directory, or continues it there; returns its best checkpoint.
 
     The directory holds `config.json`, `state.pt` (what a resume needs), `log.jsonl`, TensorBoard events,
-    `samples/STEP.png`, `best/` and `last/` (checkpoints). Raises UserError where the directory holds another
-    experiment, and where a loss is no longer a number.
+    `samples/STEP.png`, `best/` and `last/` (checkpoints). `initial` is the checkpoint of the experiment that
+    the config starts from, or whose images it reads. Several devices share every batch of a GAN, one process
+    each, and make the steps that one would; between two sittings their number may change. Raises UserError
+    where the directory holds another experiment, and where a loss is no longer a number.
     """
     _refuse_another(directory, config)
-    fabric = build_fabric(config.train.precision, device, directory)
-    image_shape = config.generator.image_shape if isinstance(config, GanConfig) else config.image_shape
-    dataset = load_dataset(config.data, image_shape, "train")
-    held_out = load_dataset(config.data, image_shape, "test")
-    task = _task(config, fabric, held_out)
-    _claim(directory, config)  # not before all settings have proved good
-    run = Run(directory, config, fabric, task, dataset.provenance)
+    _check_shares(config, devices)
+    fabric = build_fabric(config.train.precision, device, directory, devices)
+    task, data, load = prepare(config, fabric, directory, initial, workers)
+    _announce_memory(config, fabric)
+    if fabric.is_global_zero:
+        _claim(directory, config)  # not before all settings have proved good
+    run = Run(directory, config, fabric, task, data)
     if run.step < config.train.steps:
-        loader = batches(dataset, task.batch_size, config.seed, run.step, config.train.steps, workers)
-        run.follow(loader)
+        run.follow(load(run.step, config.train.steps))
     return directory / "best"
-
-
-def _task(config: Config, fabric: Fabric, held_out: Any) -> Task:
-    if isinstance(config, GanConfig):
-        return GanTask(config, fabric, held_out)
-    return ClassifierTask(config, fabric, held_out)
 
 
 class Run:
@@ -69,12 +72,15 @@ class Run:
         self.step, self.best, self.seconds = 0, math.inf, 0.0
         if (directory / "state.pt").exists():
             self._restore()
-        self._trim_log()
+        if fabric.is_global_zero:
+            tidy(directory)
+            trim_log(directory / "log.jsonl", self.step)
 
     def follow(self, loader: Any) -> None:
         """Makes the steps that are left; saves, scores and logs on the way."""
         train, window, started = self.config.train, [], time.perf_counter()
-        bar = tqdm(loader, initial=self.step, total=train.steps, disable=not sys.stderr.isatty(), unit="step")
+        quiet = not (sys.stderr.isatty() and self.fabric.is_global_zero)
+        bar = tqdm(loader, initial=self.step, total=train.steps, disable=quiet, unit="step")
         for images, labels in bar:
             window.append(self.task.update(self.step, images, labels))
             self.step += 1
@@ -85,7 +91,7 @@ class Run:
                 self.seconds += time.perf_counter() - started
                 self._log_losses(window, time.perf_counter() - started)
                 window = []
-                if due["evaluate"]:
+                if due["evaluate"] and self.fabric.is_global_zero:
                     self._evaluate()
                 if due["save"]:
                     self._save()
@@ -99,7 +105,8 @@ class Run:
         }
 
     def _log_losses(self, window: list[dict[str, Tensor]], seconds: float) -> None:
-        losses = {key: float(torch.stack([w[key] for w in window]).mean()) for key in window[0]}
+        means = {key: torch.stack([w[key] for w in window]).mean() for key in window[0]}
+        losses = {key: float(cast(Tensor, self.fabric.all_reduce(mean))) for key, mean in means.items()}
         bad = [key for key, value in losses.items() if not math.isfinite(value)]
         # The last update comes after its losses: what it left is what would be saved.
         bad += [key for key, part in self.task.state.items() if not _is_finite(part)]
@@ -142,42 +149,33 @@ class Run:
         save_checkpoint(self.directory / name, self.task.model, self.config, about)
 
     def _save(self) -> None:
-        aside = self.directory / "state.pt.part"
-        self.fabric.save(aside, {**self.task.state, **self._progress()})
-        os.replace(aside, self.directory / "state.pt")
+        if not self.fabric.is_global_zero:
+            return
+        # Fabric.save would write to the system's temporary folder, where a kill leaves it for ever.
+        content, parts = io.BytesIO(), cast(dict[str, Any], self.task.state)
+        torch.save({key: part.state_dict() for key, part in parts.items()} | self._progress(), content)
+        with replacing(self.directory / "state.pt") as aside:
+            aside.write_bytes(content.getbuffer())
 
     def _restore(self) -> None:
         state: dict[str, Any] = {**self.task.state, **self._progress()}
+        path = self.directory / "state.pt"
         try:
-            self.fabric.load(self.directory / "state.pt", state, weights_only=True)
-        except (RuntimeError, KeyError, ValueError, EOFError, OSError, UnpicklingError) as error:
-            raise UserError(
-                f"{self.directory / 'state.pt'} cannot be resumed ({error}); delete it to start over"
-            ) from None
+            check_sums(path)
+            self.fabric.load(path, state, weights_only=True)
+        except DAMAGE as error:
+            reason = " ".join(str(error).split())[:500]
+            raise UserError(f"{path} cannot be resumed ({reason}); delete it to start over") from None
         self.step, self.best, self.seconds = state["step"], state["best"], state["seconds"]
 
     def _progress(self) -> dict[str, Any]:
         return {"step": self.step, "best": self.best, "seconds": self.seconds}
 
     def _log(self, entry: dict[str, Any]) -> None:
+        if not self.fabric.is_global_zero:
+            return
         with (self.directory / "log.jsonl").open("a") as file:
             file.write(json.dumps(entry) + "\n")
-
-    def _trim_log(self) -> None:
-        """Drops what was logged after the state that this process resumes from."""
-        path = self.directory / "log.jsonl"
-        text = path.read_text() if path.exists() else ""
-        kept = "".join(line for line in text.splitlines(keepends=True) if _step_of(line) <= self.step)
-        if kept != text:
-            _write_aside(path, kept)
-
-
-def _step_of(line: str) -> int | float:
-    """The step of a line of the log; infinite for one that was cut off."""
-    try:
-        return json.loads(line)["step"] if line.endswith("\n") else math.inf
-    except ValueError:
-        return math.inf
 
 
 def _is_finite(part: object) -> bool:
@@ -185,10 +183,16 @@ def _is_finite(part: object) -> bool:
     return all(bool(p.isfinite().all()) for p in parameters)
 
 
-def _write_aside(path: Path, text: str) -> None:
-    aside = path.with_name(f"{path.name}.part")
-    aside.write_text(text)
-    os.replace(aside, path)
+def _announce_memory(config: Config, fabric: Fabric) -> None:
+    if isinstance(config, GanConfig) and fabric.is_global_zero:
+        halved = fabric.strategy.precision.precision == PRECISIONS["bfloat16"]
+        print(training_memory(config, "bfloat16" if halved else "float32").line(), flush=True)
+
+
+def _check_shares(config: Config, devices: int) -> None:
+    if devices > 1 and not isinstance(config, GanConfig):
+        raise UserError(f"{config.name} on {devices} devices; expected 1: only GANs are shared out")
+    check_batch(config.train.batch_size, devices)
 
 
 def _refuse_another(directory: Path, config: Config) -> None:
@@ -200,7 +204,7 @@ def _refuse_another(directory: Path, config: Config) -> None:
         return
     try:
         there = from_dict(json.loads(path.read_text()))
-    except ValueError as error:  # UserError is one
+    except (ValueError, RecursionError) as error:  # UserError is one
         raise UserError(f"{path} is not a config of this version ({error}): take another --out") from None
     if _identity(there) != _identity(config):
         raise UserError(
@@ -216,15 +220,13 @@ def _describe_difference(there: Config, config: Config) -> str:
 
 
 def _claim(directory: Path, config: Config) -> None:
-    directory.mkdir(parents=True, exist_ok=True)
-    _write_aside(directory / "config.json", json.dumps(to_dict(config), indent=1) + "\n")
+    with replacing(directory / "config.json") as aside:
+        aside.write_text(json.dumps(to_dict(config), indent=1) + "\n")
 
 
-def _identity(config: Config) -> Config:
-    """The config without what may change between two sittings of a run."""
-    if isinstance(config, ClassifierConfig):  # its learning rate depends on the number of steps
-        return replace(config, train=replace(config.train, evaluate_every=0, save_every=0))
-    steps = (
-        config.train.steps if config.train.decay_steps else 0
-    )  # a decay begins a number of steps before the end
-    return replace(config, train=replace(config.train, steps=steps, evaluate_every=0, save_every=0))
+def _identity(config: Config) -> dict[str, Any]:
+    """The settings but those that may change between two sittings of a run."""
+    # The rates of classifiers, and a decay at the end, depend on the number of steps.
+    fixed = not isinstance(config, GanConfig) or config.train.decay_steps
+    free = {"train.evaluate_every", "train.save_every", *(() if fixed else ("train.steps",))}
+    return {"": type(config)} | {key: value for key, value in flatten(config).items() if key not in free}
