@@ -1,0 +1,103 @@
+"""Commands that use machines for long."""
+
+import re
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rpgan.arguments import parse_assignments
+from rpgan.cli.options import Device, Profile, Sets
+from rpgan.errors import UserError
+
+
+def sweep_command(
+    name: Annotated[str, typer.Argument(help="A sweep; without one, they are listed.")] = "",
+    profile: Profile = "book",
+    points: Annotated[
+        Path | None, typer.Option(help="A YAML list of points in place of a named sweep.")
+    ] = None,
+    shard: Annotated[
+        str, typer.Option(help="I/K runs every K-th trial from the I-th on, e.g. 0/2 and 1/2.")
+    ] = "0/1",
+    device: Device = "auto",
+    ray: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Run on Ray: local, auto or HOST:PORT of a cluster.")
+    ] = "",
+    gpus: Annotated[float | None, typer.Option(help="GPUs a trial on Ray; 1 where there are any.")] = None,
+    cpus: Annotated[float, typer.Option(help="CPU cores a trial on Ray.")] = 1,
+    retries: Annotated[int, typer.Option(help="New starts of a trial whose machine was lost.")] = 3,
+    publish: Annotated[
+        bool, typer.Option(help="Copy the table to data/results, where chapters read.")
+    ] = False,
+) -> None:
+    """Train an experiment at many settings and seeds; the same command again resumes and skips."""
+    from rpgan import sweep as sweeps
+    from rpgan.sweep.points import find_sweep
+    from rpgan.sweep.run import in_this_process
+    from rpgan.sweep.table import published_path, save_table
+
+    if bool(name) and points is not None:
+        raise UserError(f"got the sweep {name} and --points {points}; expected one of them")
+    if not name and points is None:
+        print("\n".join(f"{s.name:<12} {len(s.points):>3} trials  {s.about}" for s in sweeps.SWEEPS.values()))
+        return
+    sweep = find_sweep(name) if points is None else sweeps.read_sweep(points)
+    runner = partial(in_this_process, device=device)
+    if ray:
+        from rpgan.sweep.cluster import on_ray
+
+        runner = partial(on_ray, address=ray, device=device, gpus=gpus, cpus=cpus, retries=retries)
+    table = sweeps.run_sweep(sweep, profile, shard=_parse_shard(shard), runner=runner)
+    if publish:
+        save_table(table, published_path(sweep.name, profile))
+        print(f"published {published_path(sweep.name, profile)}")
+
+
+def _parse_shard(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if match is None:
+        raise UserError(f"--shard {text}; expected I/K, e.g. 0/2 and 1/2 for two processes")
+    return int(match[1]), int(match[2])
+
+
+def benchmark_command(
+    out: Annotated[Path, typer.Option("--json", help="Where the rows go.")],
+    quick: Annotated[bool, typer.Option("--quick", help="Widths 32 and 64 only, a few minutes.")] = False,
+    tiny: Annotated[
+        bool, typer.Option("--tiny", help="Only shows that it runs: its times mean nothing.")
+    ] = False,
+    device: Device = "auto",
+    threads: Annotated[int, typer.Option(help="CPU threads; torch's own number by default.", min=0)] = 0,
+) -> None:
+    """Time the naive loop, each routing strategy and the standard GAN, in turn in one run."""
+    import torch
+
+    from rpgan.benchmark import write_benchmark
+
+    if threads:
+        torch.set_num_threads(threads)
+    write_benchmark("tiny" if tiny else "quick" if quick else "full", out, device)
+    print(f"wrote {out}")
+
+
+def memory_command(
+    experiment: Annotated[str, typer.Argument(help="A GAN among the experiments, e.g. cifar10-rpgan.")],
+    profile: Profile = "paper",
+    sets: Sets = [],  # noqa: B006
+    precision: Annotated[str, typer.Option(help="float32 or bfloat16, for training.")] = "float32",
+) -> None:
+    """Print the memory that training and sampling of an experiment take, without starting them."""
+    from rpgan.config import GanConfig
+    from rpgan.memory import sampling_memory, training_memory
+    from rpgan.presets import resolve
+
+    config = resolve(experiment, profile, parse_assignments(sets, "train.batch_size=32"))
+    if not isinstance(config, GanConfig):
+        raise UserError(f"{experiment} is no GAN; expected one, e.g. cifar10-rpgan")
+    for what, memory in (
+        ("training", training_memory(config, precision)),
+        ("sampling", sampling_memory(config.generator)),
+    ):
+        print(f"{what} {experiment}, profile {profile}:\n{memory.table()}")

@@ -1,0 +1,42 @@
+"""Sweeps: the same training at many settings and seeds, scored alike, as one table.
+
+Every trial is a run directory `runs/PROFILE/trials/POINT` (see `rpgan.training.run`) with `result.json`, its
+row of the table. Sweeps share the trials that they have in common. The table `runs/PROFILE/sweeps/SWEEP.json`
+is written anew after every trial; a published one is `data/results/SWEEP.json` (`SWEEP-paper.json` under the
+profile `paper`), which chapters read by `load_sweep`:
+
+    format    1
+    sweep     name of the sweep
+    profile   smoke | book | paper
+    points    trials that the sweep has in all
+    rows      one for each finished trial, in the sweep's order; see `rpgan.sweep.trial.Row`:
+      experiment, overrides   what was trained; dotted keys beyond the profile and the sweep's own protocol
+      digest                  of the whole config and of how it was scored
+      seed, steps, parameters
+      seconds, step_seconds   of training, without scoring; median over the log of a generator update
+      selected                score {name, value, n, seed, against} that selected the checkpoint; its `step`
+      final                   scores of that checkpoint on images from another seed, against training images;
+                              each with its `extractor`
+      curve                   {name, steps, values}: the selecting score during training
+      data, machine, versions as on the checkpoint's card
+"""
+
+from rpgan.sweep.points import SWEEPS, Point, Protocol, Sweep, plan, read_sweep
+from rpgan.sweep.run import obtain_sweep, run_sweep
+from rpgan.sweep.table import Table, load_sweep
+from rpgan.sweep.trial import Row, Trial
+
+__all__ = [
+    "SWEEPS",
+    "Point",
+    "Protocol",
+    "Row",
+    "Sweep",
+    "Table",
+    "Trial",
+    "load_sweep",
+    "obtain_sweep",
+    "plan",
+    "read_sweep",
+    "run_sweep",
+]

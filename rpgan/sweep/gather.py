@@ -1,0 +1,48 @@
+"""What a chapter asks of sweeps: their cost beforehand, and all rows that there are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rpgan.sweep.points import find_sweep, plan
+from rpgan.sweep.run import obtain_sweep
+from rpgan.sweep.table import read_table
+from rpgan.sweep.trial import Row, Trial
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Rows of several sweeps, each once."""
+
+    rows: tuple[Row, ...]
+    about: str  # how complete each sweep is, for the page
+
+
+def gather(names: Sequence[str], profile: str, device: str = "cpu") -> Gathered:
+    """Returns the rows of sweeps; under `book` those that are published, which may be some or none.
+
+    Under the other profiles what is missing is trained, and a sweep that fails raises UserError.
+    """
+    rows: dict[str, Row] = {}
+    words = []
+    for name in names:
+        table = read_table(name, profile) if profile == "book" else obtain_sweep(name, profile, device)
+        rows |= {row.digest: row for row in table.rows}
+        words.append(f"{name}: {len(table.rows)} of {table.points} trainings")
+    return Gathered(tuple(rows.values()), "; ".join(words))
+
+
+def forecast_sweeps(names: Sequence[str], profile: str) -> dict[str, dict[str, Any]]:
+    """Returns for each sweep what its trainings take, without any; under `book` nothing is trained."""
+    return {name: _cost(plan(find_sweep(name), profile), profile) for name in names}
+
+
+def _cost(trials: Sequence[Trial], profile: str) -> dict[str, Any]:
+    trains = [trial.config.train for trial in trials]
+    return {
+        "trainings": len(trials),
+        "run here": "no, read from published tables" if profile == "book" else "where missing",
+        "updates, in all": sum(train.steps for train in trains),
+        "real images, in all": sum(train.steps * train.d_steps * train.batch_size for train in trains),
+        "images scored": sum(trial.n * len(trial.features) for trial in trials),
+    }

@@ -1,0 +1,75 @@
+"""Running the trials of a sweep: here, one after the other, or wherever a cluster puts them."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from rpgan.errors import UserError
+from rpgan.sweep.points import Sweep, find_sweep, plan
+from rpgan.sweep.table import Table, collect, lines, load_sweep, save_table, table_path
+from rpgan.sweep.trial import Trial, run_trial
+
+
+class Outcome(NamedTuple):
+    """A trial that came to an end, and what went wrong with it, or nothing."""
+
+    trial: Trial
+    error: str = ""
+
+
+Runner = Callable[[Sequence[Trial]], Iterable[Outcome]]
+
+
+def in_this_process(trials: Sequence[Trial], device: str = "auto") -> Iterator[Outcome]:
+    """Runs trials one after the other; one that fails does not keep the others from running."""
+    for trial in trials:
+        try:
+            run_trial(trial, device)
+        except UserError as error:
+            yield Outcome(trial, str(error))
+        else:
+            yield Outcome(trial)
+
+
+def run_sweep(
+    sweep: Sweep,
+    profile: str,
+    *,
+    shard: tuple[int, int] = (0, 1),
+    runner: Runner = in_this_process,
+    report: Callable[[str], None] = print,
+) -> Table:
+    """Runs the trials of a sweep, or every k-th from the i-th on for the shard (i, k); returns all rows.
+
+    The table is written after every trial. Interrupted trials are resumed, finished ones skipped. Raises
+    UserError for a shard that does not exist, and at the end if trials failed.
+    """
+    part, parts = shard
+    if not 0 <= part < parts:
+        raise UserError(f"shard {part}/{parts}; expected I/K with I from 0 to K - 1, e.g. 0/2 and 1/2")
+    trials = plan(sweep, profile)
+    path, failures = table_path(sweep.name, trials), []
+    for trial, error in runner(trials[part::parts]):
+        table = collect(sweep, profile, trials)
+        save_table(table, path)
+        failures += [f"{trial.directory.name}: {error}"] if error else []
+        report(f"{sweep.name}: {len(table.rows)} of {table.points} trials; {path}")
+        report("\n".join(lines(table)) if table.rows else f"{trial.directory.name}: {error}")
+    if failures:
+        raise UserError(f"{len(failures)} of {len(trials[part::parts])} trials failed: {'; '.join(failures)}")
+    return collect(sweep, profile, trials)
+
+
+def obtain_sweep(name: str, profile: str, device: str = "cpu") -> Table:
+    """Returns the table of a sweep; under `book` what is published, else trained here where rows are missing.
+
+    Under `book` a sweep takes hours of CPU cores, so that a chapter never begins one by itself.
+    """
+    if profile == "book":
+        return load_sweep(name, profile)
+    sweep, runner = find_sweep(name), partial(in_this_process, device=device)
+    try:
+        table = load_sweep(name, profile)
+    except UserError:
+        return run_sweep(sweep, profile, runner=runner)
+    return table if len(table.rows) == table.points else run_sweep(sweep, profile, runner=runner)

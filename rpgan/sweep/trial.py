@@ -1,0 +1,155 @@
+"""One trial of a sweep: a training, and scores that had no part in selecting its checkpoint."""
+
+import json
+import statistics
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+
+from rpgan.checkpoint import load_card, load_generator
+from rpgan.config import DataConfig, GanConfig
+from rpgan.errors import UserError
+from rpgan.evaluate import compare
+from rpgan.images import to_uint8
+from rpgan.metrics.features import Extractor, load_extractor
+from rpgan.models.generator import render
+from rpgan.obtain import train_experiment
+from rpgan.references import Reference, find_reference
+from rpgan.results import save
+from rpgan.training.machine import build_fabric
+
+FINAL_SEED = 2020  # of the images of the final scores; the selection draws others
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A point of a sweep with all that it needs to be run anywhere."""
+
+    experiment: str
+    profile: str
+    overrides: Mapping[str, Any]  # the point's own
+    changes: Mapping[str, Any]  # the protocol's and the point's
+    config: GanConfig  # what they resolve to
+    features: tuple[str, ...]  # extractors of the final scores
+    n: int  # images of the final scores
+    digest: str  # of the config and of how it is scored
+    directory: Path  # its run
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a finished trial says in the table; the module `rpgan.sweep` explains the fields."""
+
+    experiment: str
+    overrides: dict[str, Any]
+    digest: str
+    seed: int
+    steps: int
+    parameters: int
+    seconds: float
+    step_seconds: float
+    selected: dict[str, Any]
+    final: list[dict[str, Any]]
+    curve: dict[str, Any]
+    data: str
+    machine: dict[str, Any]
+    versions: dict[str, str]
+
+    def score(self, name: str) -> float:
+        """Returns a final score, e.g. "frechet_cifar10-cnn"; raises UserError with the names there are."""
+        values = {score["name"]: float(score["value"]) for score in self.final}
+        if name not in values:
+            raise UserError(f"no final score {name!r}; expected one of {', '.join(values)}")
+        return values[name]
+
+
+def run_trial(trial: Trial, device: str = "auto") -> Row:
+    """Trains and scores a trial, continues one that was interrupted, or reads the row of a finished one.
+
+    Two processes never work on one trial: the second waits, and reads what the first has found.
+    """
+    trial.directory.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(trial.directory.with_name(f".{trial.directory.name}.lock")):
+        if row := read_row(trial):
+            return row
+        place = str(build_fabric("float32", device).device)
+        data, shape = trial.config.data, trial.config.generator.image_shape
+        # Before the training: what is missing is better known then than after it.
+        networks, reference = _yardstick(data, shape, trial.n, trial.features, place)
+        changes = dict(trial.changes)
+        best = train_experiment(
+            trial.experiment, trial.profile, changes, directory=trial.directory, device=device
+        )
+        generator = load_generator(best).to(place)
+        rng = torch.Generator().manual_seed(FINAL_SEED)
+        routes, latents = generator.sample_paths(trial.n, rng), generator.sample_latents(trial.n, rng)
+        images = to_uint8(render(generator, routes, latents))
+        final = [asdict(score) for score in compare(reference, images, networks, FINAL_SEED)]
+        row = _row(trial, final)
+        save(trial.directory / "result.json", asdict(row))
+        return row
+
+
+@lru_cache(maxsize=2)
+def _yardstick(
+    data: DataConfig, shape: tuple[int, ...], n: int, features: tuple[str, ...], device: str
+) -> tuple[dict[str, Extractor], Reference]:
+    """Extractors, and what they make of n training images; measured once for all trials of a process."""
+    networks = {name: load_extractor(name, device) for name in features}
+    channels, height, width = shape
+    return networks, find_reference(data, (channels, height, width), n, FINAL_SEED, networks)
+
+
+def _row(trial: Trial, final: list[dict[str, Any]]) -> Row:
+    best, last = (load_card(trial.directory / name) for name in ("best", "last"))
+    log = [json.loads(line) for line in (trial.directory / "log.jsonl").read_text().splitlines()]
+    scored = [entry for entry in log if "scores" in entry]
+    first = best["scores"][0]
+    return Row(
+        experiment=trial.experiment,
+        overrides=dict(trial.overrides),
+        digest=trial.digest,
+        seed=trial.config.seed,
+        steps=last["steps"],
+        parameters=last["parameters"],
+        seconds=float(last["seconds"]),
+        step_seconds=statistics.median(entry["step_seconds"] for entry in log if "step_seconds" in entry),
+        selected=first | {"step": best["steps"]},
+        final=final,
+        curve={
+            "name": first["name"],
+            "steps": [entry["step"] for entry in scored],
+            "values": [entry["scores"][0]["value"] for entry in scored],
+        },
+        data=last["data"],
+        machine=last["machine"],
+        versions=last["versions"],
+    )
+
+
+def read_row(trial: Trial) -> Row | None:
+    """Returns the row of a finished trial; None where it is not finished or was scored in another way."""
+    path = trial.directory / "result.json"
+    try:
+        row = row_of(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (ValueError, RecursionError) as error:  # UserError is one of the first
+        raise UserError(f"{path} is damaged ({error}); delete it to score the trial anew") from None
+    return row if row.digest == trial.digest else None
+
+
+def row_of(document: Mapping[str, Any]) -> Row:
+    """Returns a row from plain data; raises UserError where a field is missing or unknown."""
+    expected = {field.name for field in fields(Row)}
+    if not isinstance(document, Mapping) or set(document) != expected:
+        got = ", ".join(document) if isinstance(document, Mapping) else type(document).__name__
+        raise UserError(
+            f"a row of a sweep has {got}; expected {', '.join(sorted(expected))}: run the trial anew"
+        )
+    return Row(**document)
