@@ -1,0 +1,190 @@
+"""Quality against the number of instances a bucket (section 4.3, Table 3)."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from rpgan.metrics.seeds import Spread, pooled_deviation, t_interval
+from rpgan.results import Result
+
+N_IN = tuple(range(5, 55, 5))  # the columns of Table 3
+FID_IMAGES = 50_000
+FEWEST = 4  # points, below which a rank correlation says nothing
+
+
+@runtime_checkable
+class Training(Protocol):
+    """What a row of a sweep says of one training; see rpgan.sweep."""
+
+    @property
+    def overrides(self) -> Mapping[str, Any]: ...
+    @property
+    def parameters(self) -> int: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def final(self) -> Sequence[Mapping[str, Any]]: ...
+    def score(self, name: str) -> float: ...
+
+
+@dataclass(frozen=True)
+class Point:
+    """Trainings with one number of instances."""
+
+    n_in: int
+    paths: int
+    trainings: tuple[Training, ...]
+
+    def spread(self, score: str) -> Spread:
+        """A final score over the seeds."""
+        return Spread(tuple(row.score(score) for row in self.trainings))
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """All numbers of instances that were trained, in ascending order; there may be none."""
+
+    points: tuple[Point, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every column of Table 3 is there."""
+        return {point.n_in for point in self.points} >= set(N_IN)
+
+    @property
+    def scores(self) -> list[str]:
+        """Names of the final scores that are distances; the first is what the conclusions are about."""
+        names = [score["name"] for score in self.points[0].trainings[0].final] if self.points else []
+        return [name for name in names if name == "fid" or name.startswith("frechet")]
+
+    def deviation(self, score: str) -> tuple[float, int] | None:
+        """Deviation over seeds within all points together, and its degrees of freedom."""
+        return pooled_deviation([point.spread(score) for point in self.points])
+
+    def interval(self, point: Point, score: str) -> tuple[float, float] | None:
+        """95 % interval of a point's mean; the deviation is that of all points, so that one seed has one too.
+
+        It takes seeds to differ as much at every number of instances, which three seeds a point cannot check.
+        """
+        if (pooled := self.deviation(score)) is None:
+            return None
+        spread = point.spread(score)
+        return t_interval(spread.mean, pooled[0] / math.sqrt(spread.n), pooled[1])
+
+    def table(self, paper: Mapping[int, float], images: int) -> list[dict[str, Any]]:
+        """Rows for a page: what a number of instances means, its distances, and the paper's FID beside."""
+        return [self._row(point, images) | {"paper, FID": paper.get(point.n_in)} for point in self.points]
+
+    def _row(self, point: Point, images: int) -> dict[str, Any]:
+        row: dict[str, Any] = {
+            "n_in": point.n_in,
+            "coverage": point.paths / images,
+            "parameters": point.trainings[0].parameters,
+            "minutes": Spread(tuple(t.seconds / 60 for t in point.trainings)).mean,
+            "seeds": len(point.trainings),
+        }
+        for score in self.scores:
+            spread, interval = point.spread(score), self.interval(point, score)
+            row[score] = f"{spread.mean:.4g}" + (
+                f" [{interval[0]:.4g}, {interval[1]:.4g}]" if interval else ""
+            )
+        return row
+
+    def within_noise(self, score: str) -> list[int]:
+        """Numbers of instances whose distance differs from the least by less than seeds explain.
+
+        That is by less than the 95 % bound on the difference of two means; the choice of the least among
+        several makes the true list rather longer. All numbers where seeds were not repeated.
+        """
+        spreads = {point.n_in: point.spread(score) for point in self.points}
+        pooled = self.deviation(score)
+        if pooled is None:
+            return list(spreads)
+        least = min(spreads.values(), key=lambda spread: spread.mean)
+        return [n for n, s in spreads.items() if s is least or _alike(s, least, pooled)]
+
+    def agreement(self, paper: Mapping[int, float], rng: torch.Generator) -> Result | None:
+        """Spearman's correlation with the paper's FIDs; the interval adds the noise of seeds to our means.
+
+        None for fewer than four points; without repeated seeds there is no interval.
+        """
+        points = [point for point in self.points if point.n_in in paper]
+        if len(points) < FEWEST:
+            return None
+        spreads, theirs = [p.spread(self.scores[0]) for p in points], [paper[p.n_in] for p in points]
+        means = torch.tensor([spread.mean for spread in spreads], dtype=torch.float64)
+        pooled, interval = self.deviation(self.scores[0]), None
+        if pooled is not None:
+            errors = [pooled[0] / math.sqrt(spread.n) for spread in spreads]
+            interval = _noisy_ranks(means, torch.tensor(errors, dtype=torch.float64), theirs, rng)
+        return Result(_ranks(means, theirs), len(points), "points", interval)
+
+    def results(self, paper: Mapping[int, float], images: int, rng: torch.Generator) -> dict[str, Result]:
+        """What the ledger needs; lists over 5, 10, …, 50 only where none of them is missing."""
+        if not self.points:
+            return {}
+        trainings = sum(len(point.trainings) for point in self.points)
+        found = {
+            "n_in": Result([point.n_in for point in self.points], trainings),
+            "coverage": Result([point.paths / images for point in self.points]),
+            "parameters": Result([point.trainings[0].parameters for point in self.points]),
+            "seconds": Result([Spread(tuple(t.seconds for t in p.trainings)).mean for p in self.points]),
+            "within_noise_of_best": Result(
+                self.within_noise(self.scores[0]), trainings, "", None, self.scores[0]
+            ),
+        }
+        if agreement := self.agreement(paper, rng):
+            found["rank_correlation"] = agreement
+        return found | self._means(trainings) if self.complete else found
+
+    def _means(self, trainings: int) -> dict[str, Result]:
+        means = {name: [point.spread(name).mean for point in self.points] for name in self.scores}
+        first = self.scores[0]
+        found = {"distance": Result(means[first], trainings, "", None, first)}
+        for other in self.scores[1:]:
+            found[f"distance_{other.removeprefix('frechet_')}"] = Result(means[other], trainings)
+        if first == "fid" and all(t.final[0]["n"] >= FID_IMAGES for p in self.points for t in p.trainings):
+            found["fid_50k"] = Result(means[first], trainings)
+        return found
+
+
+def ablation(rows: Iterable[Training]) -> Ablation:
+    """Groups trainings by their number of instances; those whose buckets differ in size are left out."""
+    groups: dict[tuple[int, ...], list[Training]] = {}
+    for row in rows:
+        sizes = tuple(row.overrides.get("generator.bucket_sizes", ()))
+        if len(set(sizes)) == 1:
+            groups.setdefault(sizes, []).append(row)
+    return Ablation(tuple(Point(s[0], math.prod(s), tuple(groups[s])) for s in sorted(groups)))
+
+
+def published_within_noise(paper: Mapping[int, float], deviation: float) -> list[int]:
+    """Numbers of instances whose FID, of one training each, exceeds the least by no more than seeds explain.
+
+    The deviation over seeds is taken as known and as the same everywhere.
+    """
+    bound = 1.96 * math.sqrt(2) * deviation
+    return [n for n, value in paper.items() if value - min(paper.values()) <= bound]
+
+
+def _alike(a: Spread, b: Spread, pooled: tuple[float, int]) -> bool:
+    low, _ = t_interval(a.mean - b.mean, pooled[0] * math.sqrt(1 / a.n + 1 / b.n), pooled[1])
+    return low <= 0
+
+
+def _ranks(means: Tensor, published: Sequence[float]) -> float:
+    from scipy.stats import spearmanr
+
+    return float(spearmanr(means.numpy(), published).statistic)
+
+
+def _noisy_ranks(
+    means: Tensor, errors: Tensor, published: Sequence[float], rng: torch.Generator, n_draws: int = 2_000
+) -> tuple[float, float]:
+    noise = torch.randn(n_draws, len(means), generator=rng, dtype=torch.float64)
+    drawn = torch.tensor([_ranks(row, published) for row in means + noise * errors])
+    return float(drawn.quantile(0.025)), float(drawn.quantile(0.975))

@@ -1,0 +1,231 @@
+"""Quality of two generators under one protocol: distances, precision and recall (section 4.2)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rpgan.config import GanConfig
+from rpgan.errors import UserError
+from rpgan.images import to_uint8
+from rpgan.metrics.features import Extractor
+from rpgan.metrics.frechet import Moments, frechet_distance
+from rpgan.metrics.knn import density_coverage, precision_recall
+from rpgan.metrics.prd import PrdCurve, prd
+from rpgan.metrics.seeds import Spread, ratio_of_means
+from rpgan.models.generator import RandomPathGenerator, render
+from rpgan.references import available, find_reference
+from rpgan.results import Result
+
+REAL = "other real images"
+F_SCORES = ("F8", "F1/8")
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """Real images in the features of one network."""
+
+    extractor: Extractor
+    moments: Moments  # of all
+    real: Tensor  # float32 (n, d), of some; what curves and neighbours compare with
+    others: Tensor  # float32 (≤ n, d), of some that are not among these
+    about: str  # which real images
+
+    @property
+    def distance(self) -> str:
+        """What the Fréchet distance is called: FID in the features of Inception only."""
+        return "FID" if self.extractor.name == "inception" else f"Fréchet, {self.extractor.name}"
+
+
+@dataclass(frozen=True)
+class Yardsticks:
+    """Features that are there, and why the others are not."""
+
+    found: tuple[Yardstick, ...]
+    absent: Mapping[str, str]
+
+    @property
+    def about(self) -> str:
+        """Which real images, and which features are absent, for the page."""
+        lines = [f"Real images: {self.found[0].about}; {len(self.found[0].real):,} of them in curves"]
+        return "\n".join([*lines, *(f"absent: {name}: {why}" for name, why in self.absent.items())])
+
+
+def yardsticks(
+    config: GanConfig, names: Sequence[str], n: int, n_real: int, seed: int, device: str = "cpu"
+) -> Yardsticks:
+    """Loads the features that can be had, in their order, with the real images of an experiment in them.
+
+    Curves and neighbours compare equally many, n, images; fewer where fewer than twice as many real ones are
+    kept. Distances compare with n_real, or with those of the reference file (references.find_reference).
+    Raises UserError where there are no features or no real images.
+    """
+    shape = config.generator.image_shape
+    networks, absent = available(names, torch.zeros(1, *shape, dtype=torch.uint8), device)
+    reference = find_reference(config.data, shape, n_real, seed, networks) if networks else None
+    if reference is None or not networks.keys() & reference.moments.keys():
+        why = "; ".join(absent.values()) or "none of them is in the reference file"
+        raise UserError(f"no features of {', '.join(names)} ({why}); expected at least one")
+    found = []
+    for name, network in networks.items():
+        if name not in reference.moments:
+            absent[name] = "not in the reference file"
+            continue
+        kept = reference.features[name]
+        paired = min(n, len(kept) // 2)
+        real, others = kept[:paired], kept[paired : 2 * paired]
+        found.append(Yardstick(network, reference.moments[name], real, others, reference.about))
+    return Yardsticks(tuple(found), absent)
+
+
+def draw_sets(
+    generator: RandomPathGenerator, n: int, n_sets: int, rng: torch.Generator
+) -> list[UInt8[Tensor, "n c h w"]]:
+    """Draws independent sets of n images each."""
+    sets = []
+    for _ in range(n_sets):
+        routes, latents = generator.sample_paths(n, rng), generator.sample_latents(n, rng)
+        sets.append(to_uint8(render(generator, routes, latents)))
+    return sets
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Scores of independent sets of images, and their precision and recall curves by set and k-means run."""
+
+    scores: Mapping[str, Spread]  # of the sets
+    precision: NDArray[np.float64]  # (sets, runs, angles)
+    recall: NDArray[np.float64]  # the same
+
+    def curve(self) -> PrdCurve:
+        """The mean curve."""
+        return PrdCurve(self.precision.mean((0, 1)), self.recall.mean((0, 1)))
+
+    def band(self) -> tuple[PrdCurve, PrdCurve]:
+        """Curves between which 95 % of all sets and runs lie at every angle.
+
+        At one angle precision over recall is the same for all, so that quantiles of both are on one ray.
+        """
+        low, high = (
+            PrdCurve(*(np.quantile(part, tail, axis=(0, 1)) for part in (self.precision, self.recall)))
+            for tail in (0.025, 0.975)
+        )
+        return low, high
+
+
+def measure(
+    sets: Sequence[Float[Tensor, "n d"]], yardstick: Yardstick, n_runs: int, rng: torch.Generator
+) -> Measured:
+    """Scores sets of features, with n_runs of k-means behind each curve."""
+    rows: list[dict[str, float]] = []
+    curves: list[list[PrdCurve]] = []
+    for features in sets:
+        fake = features[: len(yardstick.real)]
+        real = yardstick.real[: len(fake)]
+        curves.append([prd(real=real, fake=fake, rng=rng, n_runs=1) for _ in range(n_runs)])
+        row = {yardstick.distance: frechet_distance(yardstick.moments, Moments(features))}
+        rows.append(row | _curve_scores(curves[-1]) | _neighbour_scores(real, fake))
+    return Measured(
+        {name: Spread(tuple(row[name] for row in rows)) for name in rows[0]},
+        np.array([[curve.precision for curve in of_set] for of_set in curves]),
+        np.array([[curve.recall for curve in of_set] for of_set in curves]),
+    )
+
+
+def _curve_scores(curves: Sequence[PrdCurve]) -> dict[str, float]:
+    """F-scores of the mean over runs, as Sajjadi et al. take it."""
+    mean = PrdCurve(
+        np.mean([curve.precision for curve in curves], axis=0),
+        np.mean([curve.recall for curve in curves], axis=0),
+    )
+    return dict(zip(F_SCORES, (mean.f8, mean.f1_8), strict=True))
+
+
+def _neighbour_scores(real: Tensor, fake: Tensor) -> dict[str, float]:
+    near, balls = precision_recall(real=real, fake=fake), density_coverage(real=real, fake=fake)
+    return {"precision": near.precision, "recall": near.recall} | {
+        "density": balls.density,
+        "coverage": balls.coverage,
+    }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A routed generator, its standard twin and other real images, by the same measure."""
+
+    yardstick: Yardstick
+    measured: Mapping[str, Measured]  # the routed one, its twin, REAL
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yields rows for a page: a score with mean and interval over sets, model by model."""
+        for score in next(iter(self.measured.values())).scores:
+            spreads = {name: measured.scores[score] for name, measured in self.measured.items()}
+            yield {"score": score} | {name: _shown(spread) for name, spread in spreads.items()}
+
+    @property
+    def pair(self) -> tuple[Measured, Measured]:
+        """The routed generator and its twin."""
+        routed, twin, _ = self.measured.values()
+        return routed, twin
+
+    def distance_ratio(self) -> Result:
+        """Fréchet distance of the routed generator over its twin's; the interval tells of samples only."""
+        routed, twin = (measured.scores[self.yardstick.distance] for measured in self.pair)
+        ratio, interval = ratio_of_means(routed, twin)
+        return Result(ratio, routed.n, "", interval, self.yardstick.distance)
+
+    def gaps(self) -> dict[str, Spread]:
+        """Differences of both F-scores, routed less twin, set by set."""
+        values = [[measured.scores[name].values for measured in self.pair] for name in F_SCORES]
+        differences = [tuple(a - b for a, b in zip(*pair, strict=True)) for pair in values]
+        return dict(zip(F_SCORES, map(Spread, differences), strict=True))
+
+    def results(self) -> dict[str, Result]:
+        """What the ledger needs, and the scores behind it."""
+        gaps = self.gaps()
+        largest = max(gaps, key=lambda name: abs(gaps[name].mean))
+        found = {
+            "prd_gap": Result(
+                abs(gaps[largest].mean), gaps[largest].n, "", _folded(gaps[largest].interval), largest
+            ),
+            "checkpoint_distance_ratio": self.distance_ratio(),
+        }
+        for word, measured in zip(("rpgan", "standard"), self.pair, strict=True):
+            for name, spread in measured.scores.items():
+                key = "distance" if name == self.yardstick.distance else name.lower().replace("/", "_")
+                found[f"{word}_{key}"] = Result(spread.mean, spread.n, "", spread.interval, name)
+        return found
+
+
+def compare(
+    models: Mapping[str, Sequence[UInt8[Tensor, "n c h w"]]],
+    yardstick: Yardstick,
+    n_runs: int,
+    rng: torch.Generator,
+) -> Comparison:
+    """Measures sets of images of a routed generator and of its twin, in this order, and other real images.
+
+    What other real images score is the best that any generator can be expected to score with so many images.
+    """
+    features = {name: [yardstick.extractor(images) for images in sets] for name, sets in models.items()}
+    measured = {name: measure(sets, yardstick, n_runs, rng) for name, sets in features.items()}
+    return Comparison(yardstick, measured | {REAL: measure([yardstick.others], yardstick, n_runs, rng)})
+
+
+def _folded(interval: tuple[float, float] | None) -> tuple[float, float] | None:
+    """The interval of an absolute value, from that of the value."""
+    if interval is None:
+        return None
+    low, high = interval
+    return (0.0 if low <= 0 <= high else min(abs(low), abs(high))), max(abs(low), abs(high))
+
+
+def _shown(spread: Spread) -> str:
+    if spread.interval is None:
+        return f"{spread.mean:.3g}"
+    return f"{spread.mean:.3g} [{spread.interval[0]:.3g}, {spread.interval[1]:.3g}]"

@@ -1,0 +1,199 @@
+"""RPGAN beside the standard GAN, and a learned beside a fixed Z, over independent trainings (section 4.2)."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from rpgan.config import GanConfig
+from rpgan.metrics.seeds import (
+    Spread,
+    deviation_from_least,
+    first_reached,
+    ratio_of_deviations,
+    ratio_of_means,
+    t_interval,
+)
+from rpgan.presets import resolve
+from rpgan.results import Result
+
+RPGAN, STANDARD, FIXED = "RPGAN", "standard GAN", "RPGAN, fixed Z"
+FID_IMAGES = 50_000  # generated images behind every FID of Table 2
+
+
+@runtime_checkable
+class Training(Protocol):
+    """What a row of a sweep says of one training; see rpgan.sweep."""
+
+    @property
+    def experiment(self) -> str: ...
+    @property
+    def overrides(self) -> Mapping[str, Any]: ...
+    @property
+    def step_seconds(self) -> float: ...
+    @property
+    def final(self) -> Sequence[Mapping[str, Any]]: ...
+    @property
+    def curve(self) -> Mapping[str, Any]: ...
+    def score(self, name: str) -> float: ...
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Trainings of the same length, by kind; kinds without any are left out."""
+
+    trainings: Mapping[str, tuple[Training, ...]]  # RPGAN, STANDARD, FIXED
+
+    @property
+    def scores(self) -> list[str]:
+        """Names of the final scores, in their order; empty without trainings."""
+        rows = next(iter(self.trainings.values()), ())
+        return [score["name"] for score in rows[0].final] if rows else []
+
+    @property
+    def distance(self) -> str:
+        """The first score, a Fréchet distance, which is what the conclusions are about."""
+        return self.scores[0]
+
+    def spread(self, kind: str, score: str) -> Spread:
+        """A final score over the trainings of a kind."""
+        return Spread(tuple(row.score(score) for row in self.trainings[kind]))
+
+    def has(self, *kinds: str) -> bool:
+        """Whether there are trainings of all these kinds."""
+        return all(kind in self.trainings for kind in kinds)
+
+    @property
+    def level(self) -> float:
+        """The least distance that every training of RPGAN and the standard GAN has reached."""
+        return max(_bests([*self.trainings[RPGAN], *self.trainings[STANDARD]]))
+
+    def updates(self, kind: str) -> Spread:
+        """Generator updates until a training reaches the level."""
+        return self._until(kind, lambda row: 1.0)
+
+    def times(self, kind: str) -> Spread:
+        """Seconds until a training reaches the level, of its own median time for an update."""
+        return self._until(kind, lambda row: row.step_seconds)
+
+    def _until(self, kind: str, unit: Callable[[Training], float]) -> Spread:
+        reached = [
+            (first_reached(row.curve["steps"], row.curve["values"], self.level), unit(row))
+            for row in self.trainings[kind]
+        ]
+        return Spread(tuple(step * cost for step, cost in reached if step is not None))
+
+    def reaching(self) -> float:
+        """Share of RPGAN's trainings that reach the mean of the standard GAN's best distances."""
+        bests = {
+            kind: [min(row.curve["values"]) for row in self.trainings[kind]] for kind in (RPGAN, STANDARD)
+        }
+        goal = sum(bests[STANDARD]) / len(bests[STANDARD])
+        return sum(best <= goal for best in bests[RPGAN]) / len(bests[RPGAN])
+
+    def table(self) -> list[dict[str, Any]]:
+        """Rows for a page: kind and score with least, mean and interval."""
+        return [
+            _line(kind, score, self.spread(kind, score)) for score in self.scores for kind in self.trainings
+        ]
+
+    def results(self) -> dict[str, Result]:
+        """What the ledger needs, as far as there are trainings for it."""
+        found: dict[str, Result] = {}
+        if self.has(RPGAN, STANDARD):
+            found |= self._twins()
+        if self.has(RPGAN, FIXED):
+            found |= self._latents()
+        return found
+
+    def _twins(self) -> dict[str, Result]:
+        found = {
+            "distance_ratio": self._ratio(RPGAN, STANDARD, self.distance),
+            "training_time_ratio": _ratio(self.times(RPGAN), self.times(STANDARD)),
+            "data_ratio": _ratio(self.updates(RPGAN), self.updates(STANDARD)),
+            "reaches_standard": Result(self.reaching(), len(self.trainings[RPGAN]), "of trainings"),
+        }
+        for other in self.scores[1:]:
+            if other.startswith("frechet"):
+                name = f"distance_ratio_{other.removeprefix('frechet_')}"
+                found[name] = self._ratio(RPGAN, STANDARD, other)
+        return found | self._fids()
+
+    def _latents(self) -> dict[str, Result]:
+        learned, fixed = (self.spread(kind, self.distance) for kind in (RPGAN, FIXED))
+        found = {"learned_z_ratio": _ratio(learned, fixed)}
+        if spread := ratio_of_deviations(learned, fixed):
+            found["learned_z_spread_ratio"] = Result(spread[0], learned.n + fixed.n, interval=spread[1])
+        return found
+
+    def _fids(self) -> dict[str, Result]:
+        """The numbers of Table 2, only where they are FIDs of as many images as there."""
+        rows = (*self.trainings[RPGAN], *self.trainings[STANDARD])
+        if self.distance != "fid" or any(row.final[0]["n"] < FID_IMAGES for row in rows):
+            return {}
+        found: dict[str, Result] = {}
+        for word, kind in (("rpgan", RPGAN), ("standard", STANDARD)):
+            spread = self.spread(kind, "fid")
+            found[f"fid_50k_{word}_min"] = Result(spread.least, spread.n, "trainings")
+            found[f"fid_50k_{word}_mean"] = Result(
+                spread.mean, spread.n, "trainings", interval=spread.interval
+            )
+        return found
+
+    def _ratio(self, a: str, b: str, score: str) -> Result:
+        return _ratio(self.spread(a, score), self.spread(b, score), score)
+
+
+def contest(rows: Iterable[Training], profile: str, routed: str, standard: str) -> Contest:
+    """Sorts trainings of two experiments; those of other sizes than the experiments' own are left out.
+
+    `profile` is that of the sweep, whose protocol all its rows have in common.
+    """
+    usual = resolve(routed, profile)
+    assert isinstance(usual, GanConfig)  # an experiment without a generator has no sweep
+    sorted_rows: dict[str, list[Training]] = {RPGAN: [], STANDARD: [], FIXED: []}
+    for row in rows:
+        sizes = row.overrides.get("generator.bucket_sizes", usual.generator.bucket_sizes)
+        if row.experiment == standard:
+            sorted_rows[STANDARD].append(row)
+        elif row.experiment == routed and tuple(sizes) == usual.generator.bucket_sizes:
+            fixed = row.overrides.get("generator.latent") == "fixed"
+            sorted_rows[FIXED if fixed else RPGAN].append(row)
+    return Contest({kind: tuple(found) for kind, found in sorted_rows.items() if found})
+
+
+def _bests(rows: Sequence[Training]) -> list[float]:
+    return [min(row.curve["values"]) for row in rows]
+
+
+def _ratio(a: Spread, b: Spread, note: str = "") -> Result:
+    ratio, interval = ratio_of_means(a, b)
+    return Result(ratio, a.n + b.n, "", interval, note)
+
+
+def _line(kind: str, score: str, spread: Spread) -> dict[str, Any]:
+    low, high = spread.interval or (None, None)
+    return {
+        "score": score,
+        "model": kind,
+        "trainings": spread.n,
+        "least": spread.least,
+        "mean": spread.mean,
+        "low": low,
+        "high": high,
+        "deviation": spread.deviation,
+    }
+
+
+def published_noise(routed: Sequence[float], standard: Sequence[float], n: int) -> dict[str, Result]:
+    """What Table 2 implies: the deviation over seeds of both models, and the difference of their means.
+
+    Each model is given as least and mean of n trainings, taken for normal; see seeds.deviation_from_least.
+    """
+    deviations = [deviation_from_least(mean, least, n) for least, mean in (routed, standard)]
+    difference, error = routed[1] - standard[1], math.hypot(*deviations) / math.sqrt(n)
+    return {
+        "paper_deviation_rpgan": Result(deviations[0], n, "FID"),
+        "paper_deviation_standard": Result(deviations[1], n, "FID"),
+        "paper_difference": Result(difference, 2 * n, "FID", t_interval(difference, error, n - 1)),
+    }
