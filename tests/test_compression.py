@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from rpgan import paths
-from rpgan.analysis import compression, linearity
+from rpgan.analysis import arithmetic, compression, linearity
 from rpgan.config import GeneratorConfig
 from rpgan.errors import UserError
 from rpgan.metrics.features import load_extractor
@@ -15,6 +15,7 @@ from rpgan.models.bucket import STRATEGIES, Bucket
 from rpgan.models.generator import RandomPathGenerator, build_generator
 from rpgan.models.stacked import SHARE, stack_linear, stacked
 from rpgan.presets import resolve
+from rpgan.results import Result
 
 SMALL = GeneratorConfig("fc", (1, 4, 5), (6, 7, 8, 9), bucket_sizes=(3, 2, 4, 3, 2), latent_dim=5, leak=1.0)
 LAST = (2, 3, 4)
@@ -104,23 +105,21 @@ def test_fewer_products_are_the_first_ones(rng):
 
 def test_table_4_in_numbers():
     config = resolve("mnist-linear", "paper").generator
-    before = compression.cost(config)
-    after = compression.cost(compression.joined_config(config, LAST, 128))
+    before = arithmetic.cost(config)
+    after = arithmetic.cost(arithmetic.joined_config(config, LAST, 128))
     assert (before.multiplications, after.multiplications) == (1_507_328, 249_856)
     assert (before.paths, after.paths) == (8_388_608, 131_072)
     assert [round(c.parameters / 1e6, 2) for c in (before, after)] == [27.06, 27.38]
-    ratio = compression.cost_table(before, after)["compressed / original"]
-    assert compression.cost_results(before, after)["macs_ratio"] == pytest.approx(
-        1 / ratio["multiplications"]
-    )
+    ratio = arithmetic.cost_table(before, after)["compressed / original"]
+    assert arithmetic.cost_results(before, after)["macs_ratio"] == pytest.approx(1 / ratio["multiplications"])
     assert 1 / ratio["multiplications"] == pytest.approx(6.03, abs=0.005) and ratio["paths"] == 1 / 64
 
 
 def test_costs_are_those_of_the_networks(rng):
     generator = build_generator(SMALL)
     compressed = compression.join(generator, LAST, compression.sample_tuples((4, 3, 2), 5, rng)).generator
-    for network, config in ((generator, SMALL), (compressed, compression.joined_config(SMALL, LAST, 5))):
-        cost = compression.cost(config)
+    for network, config in ((generator, SMALL), (compressed, arithmetic.joined_config(SMALL, LAST, 5))):
+        cost = arithmetic.cost(config)
         layers = [bucket.instances[0].weight for bucket in network.buckets]
         assert cost.parameters == sum(p.numel() for p in network.parameters())
         assert cost.multiplications == sum(weight.numel() for weight in layers)
@@ -128,7 +127,7 @@ def test_costs_are_those_of_the_networks(rng):
 
 
 def test_weights_read_rise_from_one_path_to_all_weights():
-    cost = compression.cost(SMALL)
+    cost = arithmetic.cost(SMALL)
     assert cost.weights_read(1) == pytest.approx(sum(cost.weight_sizes))
     assert cost.weights_read(10_000) == pytest.approx(cost.parameters - SMALL.latent_dim)
 
@@ -160,7 +159,7 @@ def test_what_cannot_be_joined_is_named(tiny, rng):
     with pytest.raises(UserError, match=r"paths are|paths reach"):
         compression.join(build_generator(SMALL), LAST, kept + 4)
     with pytest.raises(UserError, match=r"expected 'fc'"):
-        compression.cost(tiny.generator)
+        arithmetic.cost(tiny.generator)
     with pytest.raises(UserError, match=r"expected a Tanh"):
         bare = RandomPathGenerator([Bucket([nn.Linear(2, 2)])], [nn.Identity()], (2,))
         linearity.before_tanh(bare, torch.zeros(1, 1, dtype=torch.int64), torch.zeros(1, 2))
@@ -213,3 +212,25 @@ def test_gaussian_images_have_the_moments_of_the_images(rng):
     assert float((drawn.std(0) / images.double().std(0) - 1).abs().max()) < 0.1
     flat = linearity.gaussian_images(images, 50, 1, rng).double().flatten(1)
     assert torch.linalg.matrix_rank(flat - flat.mean(0), rtol=0.1) == 1
+
+
+def test_results_are_said_as_they_are(rng):
+    linear = build_generator(SMALL).eval()
+    both = compression.images_of_both(linear, compression.compress(linear, LAST, 4, rng), 30, rng)
+    curve = compression.KeptCurve(30, {4: [3.0, 3.0], 24: [2.0, 2.0]})
+    found = compression.results(both, curve, 4)
+    assert found["compressed_images_equal"] is True and found["distance_ratio"].value == 1.5
+    assert compression.Both(both.original, both.original + 0.5).deviation == pytest.approx(0.5)
+    speeds = dict.fromkeys(("speed_least", "speed_ratio", "speed_ratio_as_trained"), Result(1.25, note="64"))
+    said = compression.conclusion(both, found | speeds, 4)
+    assert "With 4 products" in said and "1.50 times the original's" in said and "(64)" in said
+
+
+def test_pairs_of_costs_and_their_storage():
+    before, after = arithmetic.costs(SMALL, LAST, 5)
+    assert after == arithmetic.cost(arithmetic.joined_config(SMALL, LAST, 5))
+    read = arithmetic.weights_ratio(before, after, [1, 10_000])
+    assert read[1] == pytest.approx(sum(before.weight_sizes) / sum(after.weight_sizes))
+    config = resolve("mnist-linear", "paper").generator
+    said = arithmetic.storage(arithmetic.costs(config, LAST, 128)[1], 784)
+    assert "131,072 images" in said and "103 MB" in said and "110 MB" in said

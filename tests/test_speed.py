@@ -5,7 +5,7 @@ import time
 import torch
 
 from rpgan.analysis import compression
-from rpgan.analysis.speed import PAIRS, Race, Tabulated, compare, per_image, race
+from rpgan.analysis.speed import PAIRS, Race, Tabulated, compare, per_image, race, race_kept
 from rpgan.models.generator import build_generator
 from rpgan.presets import resolve
 
@@ -48,9 +48,27 @@ def test_every_way_of_sampling_gives_the_same_images(rng):
 
 def test_a_comparison_reports_every_pair(rng):
     generator = build_generator(resolve("mnist-linear", "smoke").generator).eval()
-    joined = compression.join(generator, (2, 3, 4), compression.sample_tuples((3, 3, 3), 4, rng))
+    joined = compression.join(
+        generator, (2, 3, 4), compression.sample_tuples(generator.bucket_sizes[2:], 4, rng)
+    )
     found = compare(generator, joined.generator, joined.original_paths, [1, 4, 100], 0.0, rng)
     assert all(len(found.ratios[pair]) == 3 for pair in PAIRS) and list(found.rows()) == [1, 4, 100]
     results = found.results(64)
     assert results["speed_ratio"].value == found.ratios["same storage"][1][0]
     assert results["speed_least"].value == min(ratio for ratio, _ in found.ratios["same storage"])
+
+
+def test_kept_products_race_their_original(rng):
+    generator = build_generator(resolve("mnist-linear", "smoke").generator).eval()
+    joined = compression.compress(generator, (2, 3, 4), 4, rng)
+    fewer = joined.fewer((4, 1, 9))
+    assert {k: g.bucket_sizes[-1] for k, g in fewer.items()} == {4: 4, 1: 1}
+    found = race_kept(generator, fewer, (1, 3), 0.0, rng)
+    assert found.counts == (1, 4) and list(found.microseconds()) == [1, 3]
+    for row in found.microseconds().values():
+        assert list(row) == ["original", "1", "4"] and all(
+            low <= mid <= high for mid, low, high in row.values()
+        )
+    last = found.races[-1]
+    expected = [last.median("original") / last.median(k) for k in ("1", "4")]
+    assert found.results()["speed_ratio_by_products"].value == expected

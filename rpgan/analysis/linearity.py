@@ -1,13 +1,30 @@
 """Generators without non-linearities: a proof of it, and why standard ones cannot be (section 4.5)."""
 
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
+from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 
+from rpgan.checkpoint import satisfies
+from rpgan.config import DataConfig, GanConfig, GeneratorConfig
+from rpgan.datasets import load_dataset
 from rpgan.errors import UserError
-from rpgan.models.generator import RandomPathGenerator
+from rpgan.images import to_uint8
+from rpgan.metrics.features import Extractor, load_extractor
+from rpgan.metrics.frechet import Moments, frechet_distance
+from rpgan.metrics.normality import Shape, shape_of
+from rpgan.models.generator import RandomPathGenerator, build_generator
+from rpgan.presets import resolve
+from rpgan.references import find_reference
+from rpgan.results import Result
+
+AFFINE = 1e-9  # the largest relative deviation from additivity that counts as rounding
+TWINS = ("cifar10-linear", "cifar10-linear-gan")  # random paths, and a Gaussian latent in their place
+BATCH = 250  # images in memory at once
 
 
 @torch.no_grad()
@@ -29,8 +46,28 @@ def additivity_error(generator: RandomPathGenerator, n: int, rng: torch.Generato
     return float((mixed - expected).abs().max() / expected.abs().max())
 
 
+def additivity_table(
+    trained: RandomPathGenerator, config: GeneratorConfig, profile: str, rng: torch.Generator
+) -> dict[str, float]:
+    """Additivity errors of a trained generator, of a profile's linear ResNet, and of both with activations.
+
+    All but the first have random weights, which is enough: additivity is a matter of layers.
+    """
+    resnet = resolve(TWINS[0], profile)
+    assert isinstance(resnet, GanConfig)
+    sizes = tuple(min(2, m) for m in resnet.generator.bucket_sizes)
+    short = replace(resnet.generator, bucket_sizes=sizes)
+    tried = {
+        "trained": trained,
+        "the same layers with ReLU": build_generator(replace(config, leak=0.0)),
+        "linear ResNet": build_generator(short),
+        "linear ResNet as released": build_generator(replace(short, last_relu=True)),
+    }
+    return {name: additivity_error(generator, 16, rng) for name, generator in tried.items()}
+
+
 def before_tanh(
-    generator: RandomPathGenerator, routes: Int64[Tensor, "n b"], latents: Float[Tensor, "n ..."]
+    generator: RandomPathGenerator, routes: Int64[Tensor, "n b"], latents: Float[Tensor, "n ..."] | None
 ) -> Float[Tensor, "n ..."]:
     """What the last Tanh is given; it cannot be had from the images, where Tanh saturates."""
     tanh = [module for module in generator.links[-1].modules() if isinstance(module, nn.Tanh)]
@@ -39,10 +76,18 @@ def before_tanh(
     seen: list[Tensor] = []
     hook = tanh[-1].register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     try:
-        generator(routes, latents.to(next(generator.parameters()).device))
+        generator(routes, None if latents is None else latents.to(next(generator.parameters()).device))
     finally:
         hook.remove()
     return seen[0].cpu()
+
+
+def digits(profile: str, image_shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
+    """Real digits to fit a Gaussian to, and others to measure distances to, uint8 (n, c, h, w) both."""
+    data = DataConfig("mnist" if profile == "paper" else "mnist-5k")
+    splits = (load_dataset(data, image_shape, split) for split in ("train", "test"))
+    fitted, real = (split.__getitems__(range(len(split)))[0] for split in splits)
+    return fitted, real
 
 
 def gaussian_images(
@@ -59,3 +104,125 @@ def gaussian_images(
     top = vectors[:, -latent_dim:] * values[-latent_dim:].clamp(min=0).sqrt()
     drawn = mean + torch.randn(n, top.shape[1], generator=rng, dtype=torch.float64) @ top.t()
     return drawn.round().clamp(0, 255).to(torch.uint8).view(n, *images.shape[1:])
+
+
+def results(errors: Mapping[str, float], distances: Mapping[str, float], n: int) -> dict[str, Result]:
+    """What the ledger needs, from `additivity_table` and distances of a linear RPGAN and of a Gaussian."""
+    linear = [errors["trained"], errors["linear ResNet"]]
+    routed, gaussian = distances.values()
+    return {
+        "linear_is_additive": Result(max(linear) < AFFINE),
+        "additivity_error": Result(max(linear)),
+        "frechet_mnist_cnn": Result(routed, n),
+        "standard_over_routed": Result(gaussian / routed, n),
+    }
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is measured of one generator without non-linearities."""
+
+    images: UInt8[Tensor, "k c h w"]  # the first of them
+    additivity: float
+    steps: int  # of its training
+    distance: float  # Fréchet, to real images
+    shape: Shape  # before the Tanh, as means over an 8×8 grid: a linear map, which keeps Gaussians
+
+
+@dataclass(frozen=True)
+class Twins:
+    """Linear ResNets by name, of random paths and of a Gaussian latent; empty where none was asked for."""
+
+    features: str
+    n: int  # images behind every number
+    n_real: int  # real images they are compared with
+    looks: Mapping[str, Look]
+
+    def rows(self) -> Iterator[dict[str, str | int | float]]:
+        """Yields a row for each generator, for a page."""
+        for name, look in self.looks.items():
+            yield {
+                "generator": name,
+                "steps of training": look.steps,
+                "deviation from additivity": look.additivity,
+                f"Fréchet distance ({self.features})": look.distance,
+                "components told from a Gaussian": look.shape.bent_share,
+            }
+
+    def results(self) -> dict[str, Result]:
+        """What the ledger needs; an FID only in Inception's features, of 50,000 images against 50,000."""
+        if len(self.looks) != len(TWINS):
+            return {}
+        routed, standard = self.looks.values()
+        found = {
+            "resnet_is_additive": Result(max(routed.additivity, standard.additivity) < AFFINE),
+            "resnet_distance": Result(routed.distance, self.n, note=self.features),
+            "resnet_distance_standard": Result(standard.distance, self.n, note=self.features),
+            "resnet_standard_over_routed": Result(standard.distance / routed.distance, self.n),
+            "resnet_bent_share": Result(routed.shape.bent_share, self.n),
+            "resnet_bent_share_standard": Result(standard.shape.bent_share, self.n),
+        }
+        if self.features == "inception" and self.n == self.n_real == 50_000:
+            found["fid_50k_linear"] = Result(routed.distance, self.n)
+        return found
+
+    def about(self, profile: str) -> str:
+        """Says in a sentence what the two differ in, or why there is nothing to see."""
+        if found := self.results():
+            ratio = found["resnet_standard_over_routed"].value
+            shares = [found[f"resnet_bent_share{of}"].value for of in ("", "_standard")]
+            return (
+                f"The distance of the standard twin is {ratio:.2f} times that of the routed generator, in "
+                f"the features {self.features}; before the Tanh, {shares[0]:.0%} of the routed generator's "
+                f"components and {shares[1]:.0%} of its twin's are told from a Gaussian, 5 % of a Gaussian's."
+            )
+        absent = [name for name in TWINS if not satisfies(name, resolve(name, profile))]
+        if absent:
+            return (
+                f"The repository has no checkpoint of {' and '.join(absent)}, so that nothing is shown here."
+            )
+        return f"Both are shown for the parameter resnets = {list(TWINS)}."
+
+
+def compare(
+    generators: Mapping[str, RandomPathGenerator],
+    configs: Mapping[str, GanConfig],
+    features: str,
+    n: int,
+    rng: torch.Generator,
+) -> Twins:
+    """Measures n images of each generator against as many real ones of the first config's data set.
+
+    `find_reference` says what serves as real where that is not on the disk.
+    """
+    if not generators:
+        return Twins(features, n, 0, {})
+    config = next(iter(configs.values()))
+    extractor = load_extractor(features, str(next(next(iter(generators.values())).parameters()).device))
+    seed = int(torch.randint(2**31, (), generator=rng))
+    shape = config.generator.image_shape
+    reference = find_reference(config.data, shape, n, seed, {features: extractor})
+    real = reference.moments[features]
+    looks = {}
+    for name, generator in generators.items():
+        images, grids, made = _drawn(generator, extractor, n, rng)
+        error = additivity_error(generator, 16, rng)
+        distance = frechet_distance(made, real)
+        looks[name] = Look(images, error, configs[name].train.steps, distance, shape_of(grids))
+    return Twins(features, n, real.n, looks)
+
+
+@torch.no_grad()
+def _drawn(
+    generator: RandomPathGenerator, extractor: Extractor, n: int, rng: torch.Generator
+) -> tuple[Tensor, Tensor, Moments]:
+    """Draws n images in batches: the first, grids of all before the Tanh, moments of all in features."""
+    moments, grids, first = Moments(), [], torch.empty(0)
+    for start in range(0, n, BATCH):
+        k = min(BATCH, n - start)
+        raw = before_tanh(generator, generator.sample_paths(k, rng), generator.sample_latents(k, rng))
+        images = to_uint8(raw.tanh().float())
+        moments.update(extractor(images))
+        grids.append(F.adaptive_avg_pool2d(raw, 8).flatten(1))
+        first = images if start == 0 else first
+    return first, torch.cat(grids), moments

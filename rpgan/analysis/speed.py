@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float, Int64
@@ -13,6 +14,7 @@ from rpgan.models.generator import RandomPathGenerator
 from rpgan.models.stacked import stacked
 from rpgan.results import Result
 
+Call = Callable[[], object]
 Sampler = Callable[[Int64[Tensor, "n b"]], object]  # paths -> images, in inference mode
 
 
@@ -57,6 +59,11 @@ class Race:
     def median(self, entrant: str) -> float:
         """Median seconds of a call."""
         return float(self.seconds[entrant].quantile(0.5))
+
+    def quartiles(self, entrant: str) -> tuple[float, float]:
+        """Quartiles of the seconds of a call, between which half of the rounds lie."""
+        low, high = self.seconds[entrant].quantile(torch.tensor([0.25, 0.75], dtype=torch.float64)).tolist()
+        return low, high
 
     def ratio(self, slow: str, fast: str, rng: torch.Generator) -> tuple[float, tuple[float, float]]:
         """Ratio of the medians, and its percentile bootstrap interval (95 %) over rounds."""
@@ -135,6 +142,54 @@ def compare(
     return Comparison(races, {name: [r.ratio(*pair, rng) for r in races] for name, pair in PAIRS.items()})
 
 
+@dataclass(frozen=True)
+class KeptRaces:
+    """Generators that keep some products, against each other and their original, for several batch sizes."""
+
+    counts: tuple[int, ...]  # of products, in rising order
+    races: list[Race]  # entrants: "original", and each count as a text
+
+    def microseconds(self) -> dict[int, dict[str, list[float]]]:
+        """Median and quartiles for an image, by batch size and entrant."""
+        return {
+            r.batch_size: {
+                name: [1e6 * s / r.batch_size for s in (r.median(name), *r.quartiles(name))]
+                for name in r.seconds
+            }
+            for r in self.races
+        }
+
+    def results(self) -> dict[str, Result]:
+        """How many times faster than the original each count is, in the last race."""
+        race = self.races[-1]
+        ratios = [race.median("original") / race.median(str(count)) for count in self.counts]
+        counts = ", ".join(map(str, self.counts))
+        note = f"{counts} products kept, {race.batch_size} images a call, same storage"
+        return {"speed_ratio_by_products": Result(ratios, len(race.seconds["original"]), note=note)}
+
+
+def race_kept(
+    trained: RandomPathGenerator,
+    kept: Mapping[int, RandomPathGenerator],
+    batch_sizes: Sequence[int],
+    budget: float,
+    rng: torch.Generator,
+) -> KeptRaces:
+    """Races generators by their number of kept products and the original, all with stacked weights.
+
+    Every image passes through all buckets; everyone is given new random paths of its own in every round.
+    """
+    named = {"original": trained} | {str(count): kept[count] for count in sorted(kept)}
+    ready = {name: stacked(generator) for name, generator in named.items()}
+    entrants = {name: per_image(generator) for name, generator in ready.items()}
+
+    def draw(n: int) -> dict[str, Tensor]:
+        return {name: generator.sample_paths(n, rng) for name, generator in ready.items()}
+
+    device = next(trained.parameters()).device
+    return KeptRaces(tuple(sorted(kept)), race(entrants, draw, batch_sizes, budget, device))
+
+
 def race(
     entrants: Mapping[str, Sampler],
     draw: Callable[[int], Mapping[str, Tensor]],
@@ -150,26 +205,39 @@ def race(
     """
     races = []
     for n in batch_sizes:
-        _round(entrants, draw(n), device)
-        timed: list[dict[str, float]] = []
-        stop = time.perf_counter() + budget
-        while len(timed) < rounds[0] or (len(timed) < rounds[1] and time.perf_counter() < stop):
-            timed.append(_round(entrants, draw(n), device))
-        races.append(Race(n, {e: torch.tensor([t[e] for t in timed], dtype=torch.float64) for e in entrants}))
+
+        def calls(n: int = n) -> dict[str, Call]:
+            routes = draw(n)
+            return {name: partial(sampler, routes[name]) for name, sampler in entrants.items()}
+
+        with torch.inference_mode():
+            races.append(Race(n, interleaved(calls, budget, device, rounds)))
     return races
 
 
-@torch.inference_mode()
-def _round(
-    entrants: Mapping[str, Sampler], paths: Mapping[str, Tensor], device: torch.device
-) -> dict[str, float]:
-    return {name: _seconds(sampler, paths[name], device) for name, sampler in entrants.items()}
+def interleaved(
+    calls: Callable[[], Mapping[str, Call]], budget: float, device: torch.device, rounds: tuple[int, int]
+) -> dict[str, Tensor]:
+    """Seconds of every call, float64 (rounds,), made in turn; `calls()` prepares a round, which is not timed.
+
+    Takes `budget` seconds, within the least and most rounds; one round before them is not counted.
+    """
+    _round(calls(), device)
+    timed: list[dict[str, float]] = []
+    stop = time.perf_counter() + budget
+    while len(timed) < rounds[0] or (len(timed) < rounds[1] and time.perf_counter() < stop):
+        timed.append(_round(calls(), device))
+    return {name: torch.tensor([t[name] for t in timed], dtype=torch.float64) for name in timed[0]}
 
 
-def _seconds(sampler: Sampler, paths: Tensor, device: torch.device) -> float:
+def _round(calls: Mapping[str, Call], device: torch.device) -> dict[str, float]:
+    return {name: _seconds(call, device) for name, call in calls.items()}
+
+
+def _seconds(call: Call, device: torch.device) -> float:
     _synchronise(device)
     start = time.perf_counter()
-    sampler(paths)
+    call()
     _synchronise(device)
     return time.perf_counter() - start
 

@@ -1,0 +1,58 @@
+"""Linear generators beside each other, and what keeping few products saves."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from rpgan.analysis.linearity import Look
+from rpgan.metrics.normality import LIMIT
+from rpgan.plotting import PALETTE, PAPER, draw_sheet
+
+
+def draw_twins(looks: Mapping[str, Look], columns: int = 8, width: float = 7.0) -> Figure | None:
+    """Draws a sheet of each generator's images, and the moments of all; None where there is no generator."""
+    if not looks:
+        return None
+    figure, axes = plt.subplots(1, len(looks) + 1, figsize=(width, width / (len(looks) + 1) * 1.3))
+    for ax, (name, look) in zip(axes, looks.items(), strict=False):
+        draw_sheet(ax, look.images[: columns**2], columns, title=name)
+    draw_moments(axes[-1], looks)
+    return figure
+
+
+def draw_moments(ax: Axes, looks: Mapping[str, Look]) -> None:
+    """Draws skewness and excess kurtosis of every component, and the region of 95 % of a Gaussian's."""
+    angles = np.linspace(0, 2 * math.pi, 200)
+    n = min(look.shape.n for look in looks.values())
+    radius = math.sqrt(6 * LIMIT / n)
+    ax.plot(
+        radius * np.cos(angles), 2 * radius * np.sin(angles), color=PAPER, linewidth=1, label="95 %, Gaussian"
+    )
+    for color, marker, (name, look) in zip(PALETTE, "o^sD", looks.items(), strict=False):
+        ax.scatter(
+            look.shape.skewness, look.shape.kurtosis, s=14, color=color, marker=marker, alpha=0.7, label=name
+        )
+    ax.set(xlabel="skewness", ylabel="excess kurtosis")
+    ax.legend(fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1))
+
+
+def draw_latency(ax: Axes, rows: Mapping[int, Mapping[str, Sequence[float]]], counts: Sequence[int]) -> None:
+    """Draws microseconds an image (median, quartiles) against the products kept, for each number of images.
+
+    The original of each is a dotted line.
+    """
+    for color, (n, row) in zip(PALETTE, rows.items(), strict=False):
+        middle, low, high = zip(*(row[str(count)] for count in counts), strict=True)
+        ax.plot(counts, middle, marker="o", markersize=3, color=color, label=f"{n} in a call")
+        ax.fill_between(counts, low, high, color=color, alpha=0.18, linewidth=0)
+        ax.axhline(row["original"][0], color=color, linestyle=":", linewidth=1, label=f"{n}, original")
+    ax.set_xscale("log", base=2)
+    ax.set_yscale("log")
+    ax.set_xticks(list(counts), [f"{count:,}" for count in counts])
+    ax.minorticks_off()
+    ax.set(xlabel="products kept", ylabel="microseconds an image")
+    ax.legend(fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)

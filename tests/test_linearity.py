@@ -1,0 +1,89 @@
+"""Linear twins: what is Gaussian, what is not, and what a page says where there is nothing."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from rpgan.analysis import linearity
+from rpgan.errors import UserError
+from rpgan.metrics.normality import Shape, shape_of
+from rpgan.models.generator import build_generator, render
+from rpgan.presets import resolve
+
+
+def config(name: str):
+    return resolve(name, "smoke")
+
+
+@pytest.fixture(scope="module")
+def twins() -> linearity.Twins:
+    rng = torch.Generator().manual_seed(0)
+    configs = {name: config(name) for name in linearity.TWINS}
+    generators = {name: build_generator(c.generator, 1).eval() for name, c in configs.items()}
+    return linearity.compare(generators, configs, "pixels", 600, rng)
+
+
+def test_a_gaussian_is_told_from_one_as_often_as_by_chance(rng):
+    gaussian = torch.randn(4_000, 40, generator=rng) @ torch.randn(40, 60, generator=rng) + 3
+    shape = shape_of(gaussian)
+    assert len(shape.kurtosis) == 32 and shape.bent_share < 0.2
+    assert shape_of(gaussian.sign() * gaussian**2).bent_share > 0.5
+
+
+def test_moments_of_a_coin_by_hand(rng):
+    coin = torch.tensor([[0.0, 0.0], [1.0, 2.0]]).repeat(50, 1)
+    shape = shape_of(coin)
+    assert shape.kurtosis.tolist() == pytest.approx([-2]) and shape.skewness.tolist() == pytest.approx([0])
+    assert shape.bent_share == 1
+    assert Shape(12, torch.tensor([0.0, 2.0]), torch.tensor([0.1, 0.0])).bent_share == 0.5
+    with pytest.raises(UserError, match="do not differ"):
+        shape_of(torch.ones(5, 3))
+
+
+def test_the_standard_twin_is_gaussian_and_the_routed_one_is_not(twins):
+    routed, standard = (twins.looks[name].shape for name in linearity.TWINS)
+    assert standard.bent_share < 0.25 < routed.bent_share
+
+
+def test_both_twins_are_additive_and_measured_alike(twins):
+    found = twins.results()
+    assert found["resnet_is_additive"].value is True
+    ratio = found["resnet_distance_standard"].value / found["resnet_distance"].value
+    assert found["resnet_standard_over_routed"].value == ratio
+    assert twins.n == twins.n_real == 600 and "fid_50k_linear" not in found
+    assert len(list(twins.rows())) == 2 and f"{ratio:.2f} times" in twins.about("smoke")
+
+
+def test_only_inception_and_50_000_images_make_an_fid(twins):
+    full = replace(twins, features="inception", n=50_000, n_real=50_000)
+    assert full.results()["fid_50k_linear"].value == twins.looks["cifar10-linear"].distance
+    for lacking in (replace(full, n=5_000), replace(full, n_real=5_000), replace(full, features="pixels")):
+        assert "fid_50k_linear" not in lacking.results()
+
+
+def test_a_page_without_the_checkpoints_says_so(rng, monkeypatch):
+    nothing = linearity.compare({}, {}, "inception", 50_000, rng)
+    assert nothing.results() == {} and list(nothing.rows()) == []
+    monkeypatch.setattr(linearity, "satisfies", lambda name, _: name == "cifar10-linear")
+    assert nothing.about("book").startswith("The repository has no checkpoint of cifar10-linear-gan,")
+    monkeypatch.setattr(linearity, "satisfies", lambda *_: True)
+    assert "resnets = ['cifar10-linear', 'cifar10-linear-gan']" in nothing.about("book")
+
+
+def test_images_are_the_tanh_of_what_is_measured(rng):
+    generator = build_generator(config("cifar10-linear").generator, 2).eval()
+    routes = generator.sample_paths(7, rng)
+    before = linearity.before_tanh(generator, routes, None).detach()
+    torch.testing.assert_close(before.tanh(), render(generator, routes))
+
+
+def test_the_table_tells_linear_layers_from_those_with_activations(rng):
+    linear = config("mnist-linear").generator
+    errors = linearity.additivity_table(build_generator(linear).eval(), linear, "smoke", rng)
+    assert max(errors["trained"], errors["linear ResNet"]) < linearity.AFFINE
+    assert min(errors["the same layers with ReLU"], errors["linear ResNet as released"]) > 1e-3
+    found = linearity.results(errors, {"linear RPGAN": 2.0, "Gaussian": 5.0}, 100)
+    assert found["linear_is_additive"].value is True and found["standard_over_routed"].value == 2.5
+    bent = linearity.results(errors | {"linear ResNet": 1e-3}, {"linear RPGAN": 2.0, "Gaussian": 5.0}, 100)
+    assert bent["linear_is_additive"].value is False
