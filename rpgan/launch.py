@@ -54,7 +54,7 @@ class Repository:
 def parse(url: str, ref: str = "main") -> Repository | None:
     """Returns the repository of a GitHub address (https or ssh); None for any other address."""
     match = GITHUB.fullmatch(url.strip())
-    return Repository(*match.groups(), ref=ref) if match else None
+    return Repository(match[1], match[2], ref) if match else None
 
 
 def configured(config: Mapping[str, Any]) -> Repository | None:

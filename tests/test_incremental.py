@@ -13,6 +13,7 @@ from rpgan.errors import UserError
 from rpgan.metrics.features import Extractor
 from rpgan.metrics.frechet import Moments
 from rpgan.metrics.shares import class_shares, share, transitions
+from rpgan.models import extend
 from rpgan.models.extend import begin_as
 from rpgan.models.generator import build_generator, render
 from rpgan.presets import resolve
@@ -50,7 +51,7 @@ def reader():
 
 
 def test_kinds_part_all_paths_by_their_new_instances(after, rng):
-    kinds = incremental.path_kinds(BEFORE, AFTER)
+    kinds = extend.path_kinds(BEFORE, AFTER)
     assert list(kinds) == ["old paths", "new in 1", "new in 2", "new in 1 and 2"]
     seen = {name: after.sample_paths(200, rng, allowed) for name, allowed in kinds.items()}
     for name, routes in seen.items():
@@ -63,23 +64,23 @@ def test_kinds_part_all_paths_by_their_new_instances(after, rng):
 
 def test_new_paths_of_the_paper_are_36_percent(rng):
     before, after = (20, 20, 20, 8, 1), (25, 25, 20, 8, 1)
-    assert incremental.new_path_share(before, after) == pytest.approx(0.36)
-    assert incremental.grown(before, after) == [0, 1]
+    assert extend.new_path_share(before, after) == pytest.approx(0.36)
+    assert extend.grown(before, after) == [0, 1]
 
 
 @pytest.mark.parametrize("sizes", [(3, 2, 2, 1), (2, 3, 2, 1), (4, 2, 2)])
 def test_what_did_not_grow_is_an_error(sizes):
     with pytest.raises(UserError, match="some of them larger and none smaller"):
-        incremental.path_kinds(BEFORE, sizes)
+        extend.path_kinds(BEFORE, sizes)
 
 
 def test_only_new_instances_differ_from_what_it_began_as(before, after):
     new = ((0, 3), (0, 4), (1, 2))
-    assert incremental.difference(before, after) == incremental.Difference(new, ())
+    assert extend.difference(before, after) == extend.Difference(new, ())
     with torch.no_grad():
         after.buckets[2].instances[1].conv.weight[0] += 1e-6
     next(m for m in after.links.modules() if isinstance(m, nn.BatchNorm2d)).running_mean += 1e-6
-    changed = incremental.difference(before, after)
+    changed = extend.difference(before, after)
     assert set(changed.instances) == {*new, (2, 1)}
     assert len(changed.shared) == 1 and changed.shared[0].endswith("running_mean")
 
@@ -90,7 +91,7 @@ def test_old_paths_give_the_same_bits_until_statistics_move(before, after, rng):
     deviations = []
     for n_batches in (0, 1, 20):
         moved = incremental.with_moving_statistics(after, n_batches, 16, rng)
-        assert not moved.training and incremental.difference(after, moved).instances == ()
+        assert not moved.training and extend.difference(after, moved).instances == ()
         deviations.append(float((render(moved, routes) - render(before, routes)).abs().mean()))
     assert deviations[0] == 0 and all(a < b for a, b in pairwise(deviations))
 
@@ -122,6 +123,21 @@ def test_a_comparison_looks_at_the_same_old_paths(before, after, reader, rng):
     real = {"itself": Moments(found.uniform["extended"].features)}
     distances = found.distances(real)["itself"]
     assert distances["extended"] < 1e-9 and "fine-tuned: old paths" in distances
+
+
+def test_results_are_said_as_they_are(before, after, reader, rng):
+    generators = {"first stage": before, "extended": after, "fine-tuned": built(AFTER, 2)}
+    seen = incremental.compare(generators | {"from scratch": built(AFTER, 3)}, reader, 40, rng)
+    changed, moved = extend.difference(before, after), incremental.Drift(3.5, share(torch.ones(4) > 0))
+    distances = {"first stage": 9.0, "extended": 6.0, "fine-tuned": 4.0, "from scratch": 8.0}
+    found = incremental.results((BEFORE, AFTER), changed, seen, distances, moved)
+    assert found["old_images_identical"].value is True and found["trained_instances"].value == 3
+    assert found["distance_over_fine_tuned"].value == 1.5 and found["distance_over_scratch"].value == 0.75
+    assert found["new_path_share"].value == pytest.approx(0.6) and found["distance_over_scratch"].n == 40
+    said = incremental.conclusion(found, {"extended": 120.0})
+    assert (
+        "probability 60%" in said and "1.50 times the fine-tuned" in said and "2 (extended) minutes" in said
+    )
 
 
 def test_old_digits_are_kept_down_to_half_of_their_share(reader):

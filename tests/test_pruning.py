@@ -9,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rpgan import paths
-from rpgan.analysis import pruning
+from rpgan.analysis import likeness, pruning
 from rpgan.errors import UserError
 from rpgan.images import to_uint8
 from rpgan.metrics.effective import effective_interval, effective_number
 from rpgan.metrics.frechet import Moments
 from rpgan.models.generator import render
 from rpgan.models.pruned import prune, random_kept, shuffled_kept
+from rpgan.results import Result
 
 
 def between(points: torch.Tensor) -> torch.Tensor:
@@ -27,7 +28,7 @@ def pixels(images: torch.Tensor) -> torch.Tensor:
 
 
 def mean_distances(generator, n_routes: int, rng: torch.Generator) -> dict[int, torch.Tensor]:
-    found = pruning.functional_distances(generator, {"pixels": pixels}, n_routes, rng)["pixels"]
+    found = likeness.functional_distances(generator, {"pixels": pixels}, n_routes, rng)["pixels"]
     return {bucket: distances.mean(0) for bucket, distances in found.items()}
 
 
@@ -67,7 +68,7 @@ def test_interval_holds_the_number_and_shrinks_with_samples(rng):
 
 def test_functional_distances_are_mean_squared_changes_along_common_routes(generator, rng):
     twice = {"pixels": pixels, "doubled": lambda images: 2 * pixels(images)}
-    found = pruning.functional_distances(generator, twice, 3, torch.Generator().manual_seed(4))
+    found = likeness.functional_distances(generator, twice, 3, torch.Generator().manual_seed(4))
     distances = found["pixels"]
     assert all(torch.equal(found["doubled"][b], 4 * apart) for b, apart in distances.items())
     routes = generator.sample_paths(3, torch.Generator().manual_seed(4))
@@ -85,10 +86,10 @@ def test_a_twin_is_found_and_goes_first(generator, rng):
     instances = generator.buckets[0].instances
     instances[2].load_state_dict(instances[0].state_dict())
     apart = mean_distances(generator, 4, rng)
-    ends = pruning.extremes(apart[0])
+    ends = likeness.extremes(apart[0])
     assert ends["closest"] == (0, 2) and apart[0][0, 2] == 0
     assert apart[0][ends["farthest"]] == apart[0].max()
-    routes = pruning.extreme_paths(apart, generator.sample_paths(3, rng))["closest"]
+    routes = likeness.extreme_paths(apart, generator.sample_paths(3, rng))["closest"]
     assert len(routes) == 3 * 2 * len(apart)
     assert torch.equal(render(generator, routes[:3]), render(generator, routes[3:6]))
     assert effective_number(apart[0]) == pytest.approx(2)
@@ -97,8 +98,8 @@ def test_a_twin_is_found_and_goes_first(generator, rng):
 
 
 def test_the_summary_counts_and_measures(generator, rng):
-    found = pruning.functional_distances(generator, {"pixels": pixels}, 3, rng)
-    columns = pruning.summary(found)
+    found = likeness.functional_distances(generator, {"pixels": pixels}, 3, rng)
+    columns = likeness.summary(found)
     apart = found["pixels"][0].mean(0)
     number, change = (columns["pixels", name][0] for name in ("effective number", "mean squared change"))
     assert number == effective_number(apart)
@@ -210,3 +211,37 @@ def test_free_is_the_last_count_before_the_loss_shows():
     assert curve.free_share("pruned", 64).value == 1 / 8
     ratio = curve.ratio("pruned", "random", 4)
     assert ratio.value == pytest.approx(0.25) and ratio.interval == pytest.approx((10.5 / 44, 10.5 / 40))
+
+
+def test_results_are_said_as_they_are():
+    rows = {4: [10.0], 8: [11.0], 12: [90.0]}
+    worse = {count: [4 * value for value in row] for count, row in rows.items()}
+    ways = dict(zip(pruning.WAYS, (rows, rows, worse, worse), strict=True))
+    curve = pruning.Curve(100, [10.0, 11.0, 12.0], ways)
+    costs = [
+        {"instances": 40, "parameters": 1_000, "log10 of paths": 6.0},
+        {"instances": 32, "parameters": 750, "log10 of paths": 5.0},
+    ]
+    found = pruning.results(curve, Result([2.0, 3.5]), costs, same=True)
+    assert found["redundant_share"].value == 8 / 40 and found["redundant_share_random"].value == 0
+    assert found["over_random"].value == 0.25 and found["parameters_left"].value == 0.75
+    assert found["smaller_is_restriction"].value is True and found["log10_paths"].value == [6.0, 5.0]
+    said = pruning.conclusion(curve, found, 40)
+    assert "Of 40 instances, 8 can go" in said and "25% of the parameters" in said and "$10^{5.0}$" in said
+
+
+def test_a_smaller_generator_gives_the_same_images(generator, rng, monkeypatch):
+    apart = mean_distances(generator, 3, rng)
+    kept = pruning.kept_after(generator.bucket_sizes, pruning.removal_order(apart), 3)
+    assert pruning.same_images(generator, kept, apart, 30, rng)
+    monkeypatch.setattr(pruning, "redirected", lambda routes, kept, apart: routes.clone())
+    with pytest.raises(UserError, match="was pruned"):
+        pruning.same_images(generator, kept, apart, 30, rng)
+
+
+def test_effective_numbers_are_told_by_bucket(rng):
+    samples = {1: corners(1, 1, 1).expand(5, 3, 3), 2: corners(2, 2).expand(5, 4, 4)}
+    found = likeness.effective_result(samples, "pixels")
+    assert found.value == pytest.approx([3, 2]) and (found.n, found.note) == (5, "pixels")
+    said = likeness.conclusion(samples, ["bucket 2 of 3", "bucket 3 of 4"], "pixels", rng)
+    assert "bucket 2 of 3: 3.0 [3.0, 3.0]; bucket 3 of 4: 2.0 [2.0, 2.0]" in said

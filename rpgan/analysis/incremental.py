@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from itertools import chain, combinations
-from math import prod
 
 import torch
 from jaxtyping import Float, Int64, UInt8
@@ -13,16 +11,23 @@ from torch import Tensor, nn
 from rpgan import paths as path
 from rpgan.checkpoint import load_classifier
 from rpgan.config import DataConfig, GanConfig
-from rpgan.errors import UserError
 from rpgan.images import to_uint8
 from rpgan.metrics.features import Extractor, load_extractor
 from rpgan.metrics.frechet import Moments, frechet_distance
 from rpgan.metrics.shares import class_shares, share
+from rpgan.models.extend import Difference, new_path_share, path_kinds
 from rpgan.models.generator import RandomPathGenerator, render
 from rpgan.references import find_reference
 from rpgan.results import Result
 
 OLD, NEW = (0, 1, 2, 3, 4, 5, 6), (7, 8, 9)  # digits of the first stage, and those that come in the second
+
+STAGES = {  # what the chapter compares → experiment
+    "first stage": "mnist-stage-one",
+    "extended": "mnist-incremental",
+    "fine-tuned": "mnist-fine-tuned",
+    "from scratch": "mnist-from-scratch",
+}
 
 
 def plan(configs: Mapping[str, GanConfig]) -> dict[str, dict[str, str | int]]:
@@ -85,50 +90,6 @@ def load_reader(name: str = "mnist-cnn", device: str = "cpu") -> Reader:
     return Reader(load_extractor(name, device), load_classifier(name).head)
 
 
-def grown(before: Sequence[int], after: Sequence[int]) -> list[int]:
-    """Buckets that have more instances than before; UserError where none has, or one has fewer."""
-    larger = [b for b, (m, k) in enumerate(zip(before, after, strict=False)) if k > m]
-    if len(before) != len(after) or any(k < m for m, k in zip(before, after, strict=True)) or not larger:
-        got = f"buckets of {tuple(after)} after {tuple(before)}"
-        raise UserError(f"{got}; expected as many buckets, some of them larger and none smaller")
-    return larger
-
-
-def path_kinds(before: Sequence[int], after: Sequence[int]) -> dict[str, dict[int, range]]:
-    """What `sample_paths` may draw for old paths, and for those with new instances in some larger buckets."""
-    larger = grown(before, after)
-    every = chain.from_iterable(combinations(larger, k) for k in range(len(larger) + 1))
-    kinds = {}
-    for new in every:
-        names = " and ".join(str(b + 1) for b in new)
-        kinds[f"new in {names}" if new else "old paths"] = {
-            b: range(before[b], after[b]) if b in new else range(before[b]) for b in larger
-        }
-    return kinds
-
-
-def new_path_share(before: Sequence[int], after: Sequence[int]) -> float:
-    """Probability that a uniform path takes a new instance: 1 − ∏ m/m′ (specification, point 7)."""
-    return 1 - prod(m / k for m, k in zip(before, after, strict=True))
-
-
-@dataclass(frozen=True)
-class Difference:
-    """In what a generator differs from the one it started as."""
-
-    instances: tuple[tuple[int, int], ...]  # bucket and instance, new or changed
-    shared: tuple[str, ...]  # names of changed weights and statistics outside the buckets
-
-
-def difference(before: RandomPathGenerator, after: RandomPathGenerator) -> Difference:
-    """Compares all weights and statistics bit by bit; an instance that `before` has not counts as changed."""
-    old, new = before.state_dict(), after.state_dict()
-    changed = [name for name, v in new.items() if name not in old or not torch.equal(old[name], v)]
-    parts = [name.split(".") for name in changed if ".instances." in name]
-    instances = sorted({(int(bucket), int(instance)) for _, bucket, _, instance, *_ in parts})
-    return Difference(tuple(instances), tuple(name for name in changed if ".instances." not in name))
-
-
 @dataclass(frozen=True)
 class Comparison:
     """What four generators show: of the first stage, and of three ways to go on from there."""
@@ -142,6 +103,10 @@ class Comparison:
         """Share of every digit, for all generators and then for all kinds of path."""
         rows = self.uniform | {f"extended: {name}": seen for name, seen in self.kinds.items()}
         return {name: class_shares(seen.labels, len(OLD + NEW)) for name, seen in rows.items()}
+
+    def old_images_identical(self) -> bool:
+        """Whether the extended generator gives the first stage's images along old paths, bit for bit."""
+        return torch.equal(self.old["first stage"].images, self.old["extended"].images)
 
     def old_digits_kept(self) -> bool:
         """Whether each old digit is at least half as frequent in the extended generator as before."""
@@ -233,3 +198,49 @@ def class_map(
     counts = torch.nn.functional.one_hot(votes, reader.n_classes).sum(0)
     most, labels = counts.max(1)
     return ClassMap(labels.view(first, second), (most / n_routes).view(first, second))
+
+
+def results(
+    sizes: tuple[Sequence[int], Sequence[int]],
+    changed: Difference,
+    seen: Comparison,
+    distances: Mapping[str, float],
+    moved: Drift,
+) -> dict[str, Result]:
+    """What the ledger needs: sizes of the buckets before and after, and distances to all ten digits."""
+    n, extended = len(seen.routes), distances["extended"]
+    new = {name: along.share(NEW) for name, along in seen.uniform.items()}
+    return {
+        "trained_instances": Result(len(changed.instances)),
+        "old_images_identical": Result(seen.old_images_identical()),
+        "old_digits_kept": Result(seen.old_digits_kept()),
+        "new_path_share": Result(new_path_share(*sizes)),
+        "new_digit_share": new["extended"],
+        "new_digit_share_by_path": Result([along.share(NEW).value for along in seen.kinds.values()]),
+        "new_digit_share_fine_tuned": new["fine-tuned"],
+        "new_digit_share_from_scratch": new["from scratch"],
+        "new_digit_share_first_stage": new["first stage"],
+        "fine_tuned_kept": drift(seen.old["first stage"], seen.old["fine-tuned"]).kept,
+        "distance_over_scratch": Result(extended / distances["from scratch"], n),
+        "distance_over_fine_tuned": Result(extended / distances["fine-tuned"], n),
+        "moving_statistics_levels": Result(moved.levels, n, "levels of 255"),
+        "moving_statistics_kept": moved.kept,
+    }
+
+
+def conclusion(found: Mapping[str, Result], seconds: Mapping[str, float]) -> str:
+    """Says what was found, from `results` and the seconds that each training took."""
+    value = {key: result.value for key, result in found.items()}
+    low, high = found["new_digit_share"].interval or (0, 1)
+    minutes = ", ".join(f"{of / 60:.0f} ({name})" for name, of in seconds.items())
+    return (
+        f"A uniform path takes a new instance with probability {value['new_path_share']:.0%}, and "
+        f"{value['new_digit_share']:.0%} (95 % interval {low:.1%} to {high:.1%}) of the extended generator's "
+        f"images are read as 7, 8 or 9; three in ten would be their due. Old paths are the first stage, "
+        f"exactly; {value['new_digit_share_first_stage']:.1%} of its images are misread as new digits. After "
+        f"fine-tuning, {value['fine_tuned_kept']:.0%} of the same paths are read as the digit that they "
+        f"showed before, and {value['new_digit_share_fine_tuned']:.0%} of all images are new digits. "
+        f"The extended generator's distance to all digits is {value['distance_over_fine_tuned']:.2f} times "
+        f"the fine-tuned one's and {value['distance_over_scratch']:.2f} times that of the one from scratch. "
+        f"The trainings took {minutes} minutes."
+    )

@@ -1,4 +1,4 @@
-"""Which instances of a bucket do the same, and what is lost without them (section 5, future work)."""
+"""Which instances go first, and what is lost without them (section 5, future work)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,55 +12,13 @@ from torch import Tensor
 
 from rpgan import paths as path
 from rpgan.images import to_uint8
-from rpgan.metrics.effective import effective_number
 from rpgan.metrics.frechet import Moments, frechet_distance
 from rpgan.models.generator import RandomPathGenerator, render
-from rpgan.models.pruned import Kept, random_kept, shuffled_kept
+from rpgan.models.pruned import Kept, prune, random_kept, shuffled_kept
 from rpgan.results import Result
 
 Features = Callable[[UInt8[Tensor, "n c h w"]], Float[Tensor, "n d"]]
 Apart = Mapping[int, Tensor]  # bucket of several instances → mean functional distances (m, m)
-
-
-@torch.no_grad()
-def functional_distances(
-    generator: RandomPathGenerator, extractors: Mapping[str, Features], n_routes: int, rng: torch.Generator
-) -> dict[str, dict[int, Float[Tensor, "routes m m"]]]:
-    """Squared change of the image, a feature in the mean, when instance i of a bucket is exchanged for j.
-
-    All buckets of several instances go through the same random routes; the mean over routes is the squared
-    distance of two instances as functions. Float64, symmetric, zero on the diagonal; by extractor and bucket.
-    """
-    routes = generator.sample_paths(n_routes, rng)
-    distances: dict[str, dict[int, Tensor]] = {name: {} for name in extractors}
-    for bucket, size in enumerate(generator.bucket_sizes):
-        if size > 1:
-            varied = torch.cat([path.vary(route, bucket, range(size)) for route in routes])
-            images = to_uint8(render(generator, varied))
-            for name, features in extractors.items():
-                seen = features(images).double().unflatten(0, (n_routes, size))
-                distances[name][bucket] = _squared_distances(seen) / seen.shape[-1]
-    return distances
-
-
-def _squared_distances(points: Float[Tensor, "routes m d"]) -> Float[Tensor, "routes m m"]:
-    # Without matrix products: they lose the digits of small distances between long vectors.
-    return torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist") ** 2
-
-
-def extremes(distances: Float[Tensor, "m m"]) -> dict[str, tuple[int, int]]:
-    """The two instances that are most alike, and the two that differ most."""
-    others = distances + torch.eye(len(distances)) * (1 + distances.max())
-    places = {"closest": int(others.argmin()), "farthest": int(distances.argmax())}
-    return {name: divmod(place, len(distances)) for name, place in places.items()}
-
-
-def extreme_paths(apart: Apart, routes: Int64[Tensor, "n n_buckets"]) -> dict[str, Tensor]:
-    """The same paths through each extreme pair of instances, pair after pair and bucket after bucket."""
-    return {
-        name: torch.cat([path.fix(routes, {b: i}) for b, d in apart.items() for i in extremes(d)[name]])
-        for name in ("closest", "farthest")
-    }
 
 
 @dataclass(frozen=True)
@@ -121,18 +79,6 @@ def redirected(
     return merged
 
 
-def summary(
-    samples: Mapping[str, Mapping[int, Float[Tensor, "routes m m"]]],
-) -> dict[tuple[str, str], list[float]]:
-    """For every extractor and bucket, how many instances differ, and how much they do in the mean."""
-    columns: dict[tuple[str, str], list[float]] = {}
-    for name, found in samples.items():
-        apart = [distances.mean(0) for distances in found.values()]
-        columns[name, "effective number"] = [effective_number(d) for d in apart]
-        columns[name, "mean squared change"] = [float(d.sum()) / (d.numel() - len(d)) for d in apart]
-    return columns
-
-
 def cost(generator: RandomPathGenerator) -> dict[str, int | float]:
     """What a generator needs and what it can make: parameters, their bytes in float32, log10 of its paths."""
     parameters = sum(p.numel() for p in generator.parameters())
@@ -142,6 +88,18 @@ def cost(generator: RandomPathGenerator) -> dict[str, int | float]:
         "bytes": 4 * parameters,
         "log10 of paths": log10(path.count(generator.bucket_sizes)),
     }
+
+
+def same_images(
+    generator: RandomPathGenerator, kept: Kept, apart: Apart, n: int, rng: torch.Generator
+) -> bool:
+    """Whether the smaller generator gives n of the original's images bit for bit, pruned and merged."""
+    small = prune(generator, kept)
+    restricted, every = generator.sample_paths(n, rng, kept), generator.sample_paths(n, rng)
+    return all(
+        torch.equal(render(small.generator, small.own_paths(routes)), render(generator, routes))
+        for routes in (restricted, redirected(every, kept, apart))
+    )
 
 
 def distance_to(
@@ -234,3 +192,35 @@ def pruning_curve(
         for way, draw in WAYS.items():
             distances[way][count] = [distance(draw(sizes, kept, apart, n, rng)) for _ in range(n_draws)]
     return Curve(n, whole, distances)
+
+
+def results(
+    curve: Curve, effective: Result, costs: Sequence[Mapping[str, int | float]], same: bool
+) -> dict[str, Result]:
+    """What the ledger needs: `cost` of the whole generator and of the smaller one, `same_images` of both."""
+    whole, small = costs
+    counts = sorted(curve.distances["pruned"])
+    free = {way: curve.free_share(way, int(whole["instances"])) for way in WAYS}
+    return {
+        "redundant_share": free["pruned"],
+        "redundant_share_merged": free["merged"],
+        "redundant_share_random_in_buckets": free["random, as many a bucket"],
+        "redundant_share_random": free["random"],
+        "over_random": curve.ratio("pruned", "random", counts[len(counts) // 2]),
+        "over_random_in_buckets": curve.ratio("pruned", "random, as many a bucket", counts[-1]),
+        "effective_instances": effective,
+        "smaller_is_restriction": Result(same),
+        "parameters_left": Result(small["parameters"] / whole["parameters"]),
+        "log10_paths": Result([whole["log10 of paths"], small["log10 of paths"]]),
+    }
+
+
+def conclusion(curve: Curve, found: Mapping[str, Result], n_instances: int) -> str:
+    """Says how much can go, from `results`."""
+    whole, small = found["log10_paths"].value
+    return (
+        f"Of {n_instances} instances, {curve.free('pruned')} can go at no loss that "
+        f"exceeds noise, and with them {1 - found['parameters_left'].value:.0%} of the parameters; what is "
+        f"left still makes $10^{{{small:.1f}}}$ images out of $10^{{{whole:.1f}}}$. Of random instances, "
+        f"{curve.free('random')} could go."
+    )

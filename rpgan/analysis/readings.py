@@ -45,7 +45,8 @@ def pair_term(
 def _gradient_norm(value: Tensor, bucket: Bucket) -> float:
     if not value.requires_grad:
         return 0.0
-    gradients = torch.autograd.grad(value, [instance.weight for instance in bucket.instances])
+    weights = [w for instance in bucket.instances for n, w in instance.named_parameters() if n == "weight"]
+    gradients = torch.autograd.grad(value, weights)
     return float(torch.cat([g.flatten() for g in gradients]).norm())
 
 

@@ -1,5 +1,10 @@
 """A generator that begins as another one, of which it may have more instances (section 4.4)."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain, combinations
+from math import prod
+
 import torch
 
 from rpgan.errors import UserError
@@ -26,3 +31,47 @@ def begin_as(generator: RandomPathGenerator, initial: RandomPathGenerator) -> tu
     for name, value in source.items():
         target[name].copy_(value)
     return tuple(name for name, _ in generator.named_parameters() if name not in source)
+
+
+def grown(before: Sequence[int], after: Sequence[int]) -> list[int]:
+    """Buckets that have more instances than before; UserError where none has, or one has fewer."""
+    larger = [b for b, (m, k) in enumerate(zip(before, after, strict=False)) if k > m]
+    if len(before) != len(after) or any(k < m for m, k in zip(before, after, strict=True)) or not larger:
+        got = f"buckets of {tuple(after)} after {tuple(before)}"
+        raise UserError(f"{got}; expected as many buckets, some of them larger and none smaller")
+    return larger
+
+
+def path_kinds(before: Sequence[int], after: Sequence[int]) -> dict[str, dict[int, range]]:
+    """What `sample_paths` may draw for old paths, and for those with new instances in some larger buckets."""
+    larger = grown(before, after)
+    every = chain.from_iterable(combinations(larger, k) for k in range(len(larger) + 1))
+    kinds = {}
+    for new in every:
+        names = " and ".join(str(b + 1) for b in new)
+        kinds[f"new in {names}" if new else "old paths"] = {
+            b: range(before[b], after[b]) if b in new else range(before[b]) for b in larger
+        }
+    return kinds
+
+
+def new_path_share(before: Sequence[int], after: Sequence[int]) -> float:
+    """Probability that a uniform path takes a new instance: 1 − ∏ m/m′ (specification, point 7)."""
+    return 1 - prod(m / k for m, k in zip(before, after, strict=True))
+
+
+@dataclass(frozen=True)
+class Difference:
+    """In what a generator differs from the one it started as."""
+
+    instances: tuple[tuple[int, int], ...]  # bucket and instance, new or changed
+    shared: tuple[str, ...]  # names of changed weights and statistics outside the buckets
+
+
+def difference(before: RandomPathGenerator, after: RandomPathGenerator) -> Difference:
+    """Compares all weights and statistics bit by bit; an instance that `before` has not counts as changed."""
+    old, new = before.state_dict(), after.state_dict()
+    changed = [name for name, v in new.items() if name not in old or not torch.equal(old[name], v)]
+    parts = [name.split(".") for name in changed if ".instances." in name]
+    instances = sorted({(int(bucket), int(instance)) for _, bucket, _, instance, *_ in parts})
+    return Difference(tuple(instances), tuple(name for name in changed if ".instances." not in name))
