@@ -1,0 +1,105 @@
+"""What a chapter's page says about running it: parameters, command, measured cost; links from its figures."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from rpgan.estimate import experiments
+from rpgan.notebooks import outdated
+from rpgan.pages import table
+from rpgan.presets import resolve
+from rpgan.receipts import executed_path, is_executed, read_receipt
+from rpgan.results import CHECKOUT, PROFILES
+
+MARKUP = re.compile(r"([\\`*_<>\[\]{}$#|])")
+PANEL = """\
+## Run it yourself
+
+What the chapter can be asked, as its parameters cell has it:
+
+{parameters}
+
+A name or a type that is not in this table is refused before anything runs:
+
+```bash
+rpgan run {number} -p seed=1
+```
+
+What it costs, measured on the machine that the [environment page](../book/environment.md) names:
+
+{costs}
+"""
+
+
+def panel(notebook: Path, root: Path = CHECKOUT) -> str:
+    """Returns the section on a chapter's parameters and cost, MyST text; "" where it has no parameters."""
+    from papermill import inspect_notebook
+
+    known = inspect_notebook(str(notebook))
+    if not known:
+        return ""
+    rows = [_row(parameter) for parameter in known.values()]
+    parameters = table(["Parameter", "Type", "Default", "Meaning"], rows, "plain parameters", "22 12 20 46")
+    costs = table(["Profile", "Duration", "Command"], _costs(notebook, root), "plain", "12 52 36")
+    return PANEL.format(parameters=parameters, number=notebook.stem[:2], costs=costs)
+
+
+def _row(parameter: dict[str, str]) -> list[str]:
+    default = "the profile's" if parameter["default"] == "None" else f"`{parameter['default']}`"
+    meaning = MARKUP.sub(r"\\\1", parameter["help"]) or "–"
+    return [f"`{parameter['name']}`", f"`{parameter['inferred_type_name']}`", default, meaning]
+
+
+def _costs(notebook: Path, root: Path) -> list[list[str]]:
+    command = f"rpgan run {notebook.stem[:2]} --profile"
+    return [[name, cost(notebook, name, root), f"`{command} {name}`"] for name in PROFILES]
+
+
+def cost(notebook: Path, profile: str, root: Path = CHECKOUT) -> str:
+    """Returns in words how long the last complete execution under a profile took, or else what it trains."""
+    executed = executed_path(profile, notebook)
+    receipt = read_receipt(executed)
+    if receipt is None or receipt.parameters or not is_executed(executed):
+        return f"not measured here{_training(notebook) if profile == 'paper' else ''}"
+    earlier = ", before later changes" if outdated(notebook, profile, {}, root) else ""
+    return f"{duration(receipt.seconds or _seconds_of_cells(executed))}{earlier}"
+
+
+def _training(notebook: Path) -> str:
+    steps = {name: resolve(name, "paper").train.steps for name in experiments(notebook, "paper", {})}
+    told = ", ".join(f"{name} ({n:,} steps)" for name, n in steps.items())
+    return f"; trains what is missing of {told}" if told else ""
+
+
+def duration(seconds: float) -> str:
+    """Returns a duration in the unit that suits it."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _seconds_of_cells(executed: Path) -> float:
+    """Adds up the cells' own clocks; a test runner leaves no other record of a notebook's duration."""
+    from datetime import datetime
+
+    from nbformat import read
+
+    times = [cell.metadata.get("execution", {}) for cell in read(executed, as_version=4).cells]
+    spans = [(t["iopub.status.busy"], t["iopub.status.idle"]) for t in times if "iopub.status.idle" in t]
+    clock = [(datetime.fromisoformat(start), datetime.fromisoformat(end)) for start, end in spans]
+    return sum((end - start).total_seconds() for start, end in clock)
+
+
+def with_figure_links(cells: list[Any]) -> list[Any]:
+    """Returns a page's cells; each figure's caption ends in a link to the cell that made it."""
+    from nbformat.v4 import new_markdown_cell
+
+    linked = []
+    for cell in cells:
+        figure = cell.metadata.get("mystnb", {}).get("figure", {})
+        if "name" in figure and "caption" in figure:
+            anchor = f"cell-{figure['name']}"
+            figure["caption"] += f" [Its code](#{anchor})"
+            linked.append(new_markdown_cell(f"({anchor})=", id=anchor[:64]))
+        linked.append(cell)
+    return linked

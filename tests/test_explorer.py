@@ -1,0 +1,114 @@
+"""The path explorer's engine in headless Chromium, on generators of every shape that it can be given."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from rpgan import explorer
+from rpgan.config import GanConfig, GeneratorConfig
+from rpgan.errors import UserError
+from rpgan.experiments import EXPERIMENTS
+from rpgan.images import to_uint8
+from rpgan.models.generator import RandomPathGenerator, build_generator, render
+from rpgan.results import CHECKOUT
+
+STATIC = CHECKOUT / "book" / "_static"
+SMALL = GeneratorConfig(image_shape=(3, 32, 32), widths=(6,) * 4, bucket_sizes=(3, 2, 3, 2, 4), latent_dim=8)
+SHAPES = {
+    "equal widths": SMALL,
+    "other widths, grey, one instance": replace(
+        SMALL, image_shape=(1, 32, 32), widths=(6, 4, 8, 5), bucket_sizes=(3, 2, 3, 2, 1)
+    ),
+    "linear without the last ReLU": replace(SMALL, leak=1.0, last_relu=False),
+    "leaky, 64 pixels": replace(
+        SMALL, leak=0.2, image_shape=(3, 64, 64), widths=(4,) * 5, bucket_sizes=(2,) * 6
+    ),
+}
+
+
+def seasoned(config: GeneratorConfig) -> RandomPathGenerator:
+    """A generator whose BatchNorm has statistics of its own activations and an affine map of its own."""
+    generator = build_generator(config, seed=1)
+    norm = next(m for m in generator.modules() if isinstance(m, nn.BatchNorm2d))
+    with torch.no_grad():
+        nn.init.normal_(norm.weight, 1.0, 0.3, generator=torch.Generator().manual_seed(2))
+        nn.init.normal_(norm.bias, 0.0, 0.3, generator=torch.Generator().manual_seed(3))
+        for seed in range(30):
+            generator(generator.sample_paths(16, torch.Generator().manual_seed(seed)))
+        for parameter in generator.parameters():
+            parameter.copy_(parameter.half())
+    return generator.eval()
+
+
+@pytest.fixture
+def page(browser: Any, tmp_path: Path) -> Any:
+    """An empty page beside which a model's script can be put."""
+    (tmp_path / "page.html").write_text("<!doctype html><title>Engine</title>")
+    page = browser.new_page()
+    page.goto((tmp_path / "page.html").as_uri())
+    yield page
+    page.close()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_engine_agrees_with_pytorch_within_one_level(page: Any, shape: str, rng: torch.Generator) -> None:
+    config = SHAPES[shape]
+    generator = seasoned(config)
+    paths = generator.sample_paths(20, rng)
+    page.add_script_tag(content=explorer.model_script(generator, config, paths[0]))
+    page.add_script_tag(content=(STATIC / "explorer-engine.js").read_text(encoding="utf-8"))
+    levels = page.evaluate(
+        "paths => { const e = RpganEngine.prepare(RPGAN_MODEL); return paths.map(p => [...e.levels(p)]); }",
+        paths.tolist(),
+    )
+    expected = to_uint8(render(generator, paths)).int()
+    assert expected.float().std() > 10, "the images are blank, agreement would mean nothing"
+    assert (torch.tensor(levels).view(expected.shape) - expected).abs().max() <= 1
+
+
+def test_the_script_of_the_experiment_stays_under_a_megabyte_and_a_half() -> None:
+    config = EXPERIMENTS["cifar10-explorer"]
+    assert isinstance(config, GanConfig)
+    generator = build_generator(config.generator).eval()
+    script = explorer.model_script(generator, config.generator, explorer.first_path(generator))
+    assert len(script) < 1.5e6
+
+
+def test_the_model_is_json_after_the_assignment(generator: RandomPathGenerator, tiny: GanConfig) -> None:
+    script = explorer.model_script(generator, tiny.generator, torch.tensor([2, 1, 0, 1, 3]))
+    head, _, tail = script.partition(" = ")
+    document = json.loads(tail.rstrip(";\n"))
+    assert head == "window.RPGAN_MODEL" and document["start"] == [2, 1, 0, 1, 3]
+    assert document["bucketSizes"] == list(generator.bucket_sizes)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        GeneratorConfig("fc", (1, 8, 8), (4,), (2, 2), latent_dim=4),
+        replace(SMALL, latent="gaussian", bucket_sizes=(1,) * 5),
+    ],
+)
+def test_other_generators_are_refused(config: GeneratorConfig) -> None:
+    with pytest.raises(UserError, match="expects sn-resnet with a constant Z"):
+        explorer.model_script(build_generator(config), config, torch.zeros(5, dtype=torch.int64))
+
+
+def test_weights_beyond_half_precision_are_refused(generator: RandomPathGenerator, tiny: GanConfig) -> None:
+    with torch.no_grad():
+        next(generator.buckets[1].parameters()).fill_(1e6)
+    with pytest.raises(UserError, match="beyond the range of float16"):
+        explorer.model_script(generator, tiny.generator, torch.zeros(5, dtype=torch.int64))
+
+
+def test_a_checkpoint_becomes_a_page(saved: Path, tmp_path: Path) -> None:
+    text = explorer.write_explorer(tmp_path / "book", saved)
+    assert (tmp_path / "book" / explorer.GRID).exists()
+    assert (tmp_path / "book" / "_static" / explorer.MODEL_SCRIPT).exists()
+    assert all(f'src="../_static/{name}"' in text for name in explorer.SCRIPTS)
+    assert "`tiny` (none; 7 steps), with 144 paths" in text and ":alt: Rows of generated images" in text

@@ -1,0 +1,58 @@
+"""The panel that closes a chapter, and the links from its figures."""
+
+import dataclasses
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from rpgan import notebooks, panels
+from rpgan.receipts import RECEIPT, draft, executed_path
+from rpgan.results import CHECKOUT
+
+CHAPTERS = notebooks.chapters()
+
+
+@pytest.mark.parametrize("notebook", CHAPTERS, ids=lambda path: path.stem)
+def test_every_parameter_of_a_chapter_has_a_row_and_every_profile_a_cost(notebook: Path) -> None:
+    from papermill import inspect_notebook
+
+    text = panels.panel(notebook)
+    assert all(f"* - `{name}`\n" in text for name in inspect_notebook(str(notebook)))
+    assert f"rpgan run {notebook.stem[:2]} -p seed=1" in text
+    assert all(f"`rpgan run {notebook.stem[:2]} --profile {p}`" in text for p in ("smoke", "book", "paper"))
+
+
+def test_help_cannot_break_the_table() -> None:
+    row = panels._row({"name": "x", "inferred_type_name": "int", "default": "None", "help": "a | *b* {c}`"})
+    assert row == ["`x`", "`int`", "the profile's", r"a \| \*b\* \{c\}\`"]
+
+
+def test_durations_have_the_unit_that_suits_them() -> None:
+    assert [panels.duration(s) for s in (3.4, 119.0, 150.0, 9000.0)] == ["3 s", "119 s", "2 min", "2.5 h"]
+
+
+def test_cost_is_what_the_last_execution_took(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RPGAN_BUILD", str(tmp_path))
+    source = CHECKOUT / "notebooks" / "01_model.ipynb"
+    assert panels.cost(source, "book").startswith("not measured here")
+    receipt = dataclasses.replace(draft(source, "book", {}), seconds=42.0)
+    executed = executed_path("book", source)
+    executed.parent.mkdir(parents=True)
+    nbformat.write(new_notebook(metadata={RECEIPT: dataclasses.asdict(receipt)}), executed)
+    assert panels.cost(source, "book").startswith("42 s")
+
+
+def test_without_a_receipt_of_seconds_the_cells_clocks_count(tmp_path: Path) -> None:
+    clock = {"iopub.status.busy": "2026-01-01T00:00:01Z", "iopub.status.idle": "2026-01-01T00:00:03.5Z"}
+    cells = [new_code_cell("1", metadata={"execution": clock}), new_code_cell("2")]
+    nbformat.write(new_notebook(cells=cells), tmp_path / "x.ipynb")
+    assert panels._seconds_of_cells(tmp_path / "x.ipynb") == 2.5
+
+
+def test_a_caption_ends_in_a_link_to_the_cell_before_which_its_anchor_lies() -> None:
+    figure = {"mystnb": {"figure": {"name": "fig-a", "caption": "A."}}}
+    anchor, cell, other = panels.with_figure_links([new_code_cell("1", metadata=figure), new_code_cell("2")])
+    assert anchor.source == "(cell-fig-a)=" and other.source == "2"
+    assert cell.metadata["mystnb"]["figure"]["caption"] == "A. [Its code](#cell-fig-a)"
