@@ -10,10 +10,10 @@ from typing import Any
 
 import yaml
 
-from rpgan import notebooks, pages
+from rpgan import costs, explorer, launch, notebooks, pages, panels, tried
 from rpgan.errors import UserError
 from rpgan.ledger import Ledger, load_ledger
-from rpgan.notebooks import Receipt
+from rpgan.receipts import Receipt, draft, executed_path, is_executed, read_receipt
 from rpgan.results import CHECKOUT, build_root, check_profile, read_results
 
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"  # it has no __main__ of its own
@@ -25,17 +25,18 @@ SMOKE_BANNER = (
 def book(
     profile: str = "book",
     run: bool = True,
+    force: bool = False,
     stage_only: bool = False,
     root: Path = CHECKOUT,
     echo: Callable[[str], None] = print,
 ) -> Path:
-    """Executes all chapters, stages and builds the book; returns its front page (or the stage).
+    """Executes chapters, stages and builds the book; returns its front page (or the stage).
 
-    With `run=False` the executed notebooks of an earlier run serve, if nothing changed since.
+    Chapters that did not change are executed with `force` only; with `run=False` none is, changed or not.
     Raises UserError for a failing notebook, a stale one, and any warning of the build.
     """
     if run:
-        notebooks.run([], profile, root=root, echo=echo)
+        notebooks.run([], profile, force=force, waiting=True, root=root, echo=echo)
     staged = stage(profile, root)
     echo(f"staged {staged}")
     if stage_only:
@@ -56,6 +57,9 @@ def stage(profile: str = "book", root: Path = CHECKOUT) -> Path:
     shutil.copy(root / "_toc.yml", target / "_toc.yml")
     (target / "_config.yml").write_text(config_text(profile, root), encoding="utf-8")
     ledger = load_ledger(root / "book" / "claims.yml")
+    _stage_explorer(target / "book")
+    _stage_costs(target / "book", root)
+    _stage_tried(target / "book", root)
     _stage_pages(target / "book", profile, ledger, receipts)
     _stage_notebooks(target / "notebooks", profile, ledger, root)
     return target
@@ -63,17 +67,20 @@ def stage(profile: str = "book", root: Path = CHECKOUT) -> Path:
 
 def current_receipt(profile: str, notebook: Path, root: Path = CHECKOUT) -> Receipt:
     """Returns the receipt of a notebook's execution; raises UserError where none still holds."""
-    executed = notebooks.executed_path(profile, notebook)
+    executed = executed_path(profile, notebook)
     remedy = f"run: rpgan run {notebook.stem} --profile {profile}"
     if not executed.exists():
         raise UserError(f"{notebook.stem} was not executed under the profile {profile}; {remedy}")
-    if not notebooks.is_executed(executed):
+    receipt = read_receipt(executed)
+    if receipt is None:
+        raise UserError(f"{notebook.stem} was executed by another version of rpgan; {remedy}")
+    if not is_executed(executed) and not receipt.waits_for:
         raise UserError(
             f"the copy of {notebook.stem} for the profile {profile} did not run to its end; {remedy}"
         )
-    receipt = notebooks.read_receipt(executed)
-    if receipt.fingerprint != notebooks.fingerprint(notebook, root):
-        raise UserError(f"{notebook.stem}, the package or its data changed since the execution; {remedy}")
+    changes = receipt.changes(draft(notebook, profile, receipt.parameters, root))
+    if changes:
+        raise UserError(f"{' and '.join(changes)} of {notebook.stem} changed since the execution; {remedy}")
     if receipt.parameters:
         raise UserError(
             f"{notebook.stem} was executed with {receipt.parameters}, not as the profile has it; {remedy}"
@@ -82,11 +89,34 @@ def current_receipt(profile: str, notebook: Path, root: Path = CHECKOUT) -> Rece
 
 
 def config_text(profile: str, root: Path) -> str:
-    """Returns `_config.yml` for the stage: a smoke build carries a banner."""
-    config: dict[str, Any] = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    """Returns `_config.yml` for the stage: launch buttons, and a banner on a smoke build."""
+    source: dict[str, Any] = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    config = launch.with_launch_buttons(source, root)
     if profile == "smoke":
         config.setdefault("html", {})["announcement"] = SMOKE_BANNER
     return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+
+
+def _stage_explorer(folder: Path) -> None:
+    page = folder / "explorer.md"
+    if page.exists():
+        parts = {"explorer": explorer.write_explorer(folder)}
+        page.write_text(pages.fill(page.read_text(encoding="utf-8"), parts), encoding="utf-8")
+
+
+def _stage_costs(folder: Path, root: Path) -> None:
+    page = folder / "routing_cost.md"
+    if page.exists():
+        document = costs.read_benchmark(root / "data" / "results" / "benchmark.json")
+        parts = costs.cost_parts(document) | {"cost_memory": costs.memory_table()}
+        page.write_text(pages.fill(page.read_text(encoding="utf-8"), parts), encoding="utf-8")
+
+
+def _stage_tried(folder: Path, root: Path) -> None:
+    page = folder / "tried.md"
+    if page.exists():
+        parts = tried.parts(tried.read_rows(tried.published_path(root)))
+        page.write_text(pages.fill(page.read_text(encoding="utf-8"), parts), encoding="utf-8")
 
 
 def _stage_pages(folder: Path, profile: str, ledger: Ledger, receipts: dict[str, Receipt]) -> None:
@@ -96,6 +126,7 @@ def _stage_pages(folder: Path, profile: str, ledger: Ledger, receipts: dict[str,
         "claims": pages.claims_tables(ledger, results, set(receipts)),
         "executions": pages.executions(receipts, results),
         "environment": pages.environment(),
+        "costs": pages.costs(),
     }
     for path in folder.glob("*.md"):
         text = pages.quote(path.read_text(encoding="utf-8"), ledger, results)
@@ -109,10 +140,11 @@ def _stage_notebooks(folder: Path, profile: str, ledger: Ledger, root: Path) -> 
     folder.mkdir(parents=True)
     results = read_results(profile)
     for path in notebooks.chapters(root):
-        executed = read(notebooks.executed_path(profile, path), as_version=4)
+        executed = read(executed_path(profile, path), as_version=4)
+        executed.cells = panels.with_figure_links(executed.cells)
         links = pages.back_links(path.stem, ledger, results)
-        if links:
-            executed.cells.append(new_markdown_cell(links, id="in-the-ledger"))
+        for name, text in (("run-it-yourself", panels.panel(path, root)), ("in-the-ledger", links)):
+            executed.cells += [new_markdown_cell(text, id=name)] if text else []
         write(executed, folder / path.name)
 
 
@@ -121,8 +153,10 @@ def build(staged: Path) -> Path:
 
     Raises UserError with the warnings: every one of them is an error.
     """
-    workshop = build_root() / "sphinx"
-    shutil.rmtree(workshop, ignore_errors=True)
+    for left in build_root().glob("sphinx*"):
+        shutil.rmtree(left, ignore_errors=True)
+    # After a kill the last build may still be at work: it must not write into this one.
+    workshop = build_root() / f"sphinx-{os.getpid()}"
     command = [sys.executable, "-c", JUPYTER_BOOK, "build", str(staged), "--path-output", str(workshop)]
     command += ["-W", "-n", "--keep-going", "--all"]
     plain = {**os.environ, "NO_COLOR": "1"}
@@ -131,7 +165,17 @@ def build(staged: Path) -> Path:
         lines = (done.stdout + done.stderr).splitlines()
         told = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-40:]
         raise UserError("the book does not build:\n" + "\n".join(told))
-    html = build_root() / "html"
-    shutil.rmtree(html, ignore_errors=True)
-    shutil.move(workshop / "_build" / "html", html)
-    return html / "index.html"
+    front = _publish(workshop / "_build" / "html", build_root() / "html") / "index.html"
+    shutil.rmtree(workshop, ignore_errors=True)
+    return front
+
+
+def _publish(built: Path, html: Path) -> Path:
+    """Puts a built book in the place of the last one; at no moment is half a book there."""
+    old = html.with_name(".html.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if html.exists():
+        html.rename(old)
+    built.rename(html)
+    shutil.rmtree(old, ignore_errors=True)
+    return html

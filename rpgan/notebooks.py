@@ -1,15 +1,14 @@
-"""Executing notebooks: which there are, what parameters they take, and one run of each by papermill."""
+"""Executing notebooks: which there are, what parameters they take, and runs of them by papermill."""
 
-import hashlib
-import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rpgan.errors import UserError
-from rpgan.results import CHECKOUT, build_root, check_profile, results_path
+from rpgan.errors import MissingCheckpoint, UserError
+from rpgan.receipts import Receipt, draft, executed_path, finish, is_executed, read_receipt, sign
+from rpgan.results import CHECKOUT, check_profile, results_path
 
 TYPES: dict[str, tuple[type, ...]] = {
     "str": (str,),
@@ -20,17 +19,8 @@ TYPES: dict[str, tuple[type, ...]] = {
     "list": (list,),
     "tuple": (list, tuple),
 }
-RECEIPT = "rpgan"  # key of the receipt in an executed notebook's metadata
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """What an executed notebook came from."""
-
-    profile: str
-    parameters: dict[str, Any]  # given in place of the notebook's own values
-    seconds: float
-    fingerprint: str  # of the notebook, the package and the committed data
+# One line that is written over on a terminal; nothing where the output goes to a file.
+PROGRESS: dict[str, Any] = {"bar_format": "{desc}: cell {n_fmt} of {total_fmt}, {elapsed}", "leave": False}
 
 
 def chapters(root: Path = CHECKOUT) -> list[Path]:
@@ -53,12 +43,14 @@ def select(names: Sequence[str], root: Path = CHECKOUT) -> list[Path]:
     return [by_name[key] for key in keys] or chapters(root)
 
 
-def check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
+def check_parameters(notebook: Path, profile: str, parameters: Mapping[str, Any]) -> None:
     """Raises UserError for a parameter that the notebook does not name or types otherwise."""
     from papermill import inspect_notebook
 
     known = inspect_notebook(str(notebook))
-    for name, value in parameters.items():
+    if parameters.get("profile", profile) != profile:
+        raise UserError(f"the parameter profile = {parameters['profile']!r}; use --profile in its place")
+    for name, value in {"profile": check_profile(profile), **parameters}.items():
         if name not in known:
             table = "; ".join(_describe(p) for p in known.values()) or "none (no cell is tagged parameters)"
             raise UserError(f"{notebook.stem} has no parameter {name!r}; its parameters are {table}")
@@ -74,9 +66,95 @@ def _describe(parameter: Mapping[str, str]) -> str:
     return f"{text} ({parameter['help']})" if parameter["help"] else text
 
 
-def executed_path(profile: str, notebook: Path) -> Path:
-    """Returns where the executed copy of a notebook lies."""
-    return build_root() / "executed" / check_profile(profile) / notebook.name
+def run(
+    names: Sequence[str] = (),
+    profile: str = "book",
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    force: bool = False,
+    waiting: bool = False,
+    root: Path = CHECKOUT,
+    echo: Callable[[str], None] = print,
+) -> list[Receipt]:
+    """Executes chapters in turn and returns their receipts; says before what it will take.
+
+    A chapter is not executed again if nothing changed since: neither notebook, package, checkpoints nor
+    parameters. So after an interruption the same call goes on with the chapter that was interrupted. All
+    parameters are checked before the first chapter starts. With `waiting`, a chapter whose checkpoint is
+    missing becomes a page that says so, instead of an error.
+    """
+    given = dict(parameters or {})
+    notebooks = list(dict.fromkeys(select(names, root)))
+    for notebook in notebooks:
+        check_parameters(notebook, profile, given)
+    reasons = {n: ["--force"] if force else outdated(n, profile, given, root) for n in notebooks}
+    for notebook in notebooks:
+        for line in _announce(notebook, profile, given, reasons[notebook]):
+            echo(line)
+    receipts = []
+    for notebook in notebooks:
+        if reasons[notebook]:
+            receipts.append(_run_or_wait(notebook, profile, given, waiting, root))
+            echo(f"{notebook.stem:<20} {receipts[-1].waits_for or receipts[-1]}")
+        else:
+            receipts += [r for r in [read_receipt(executed_path(profile, notebook))] if r]
+    return receipts
+
+
+def _run_or_wait(
+    notebook: Path, profile: str, parameters: dict[str, Any], waiting: bool, root: Path
+) -> Receipt:
+    try:
+        return run_notebook(notebook, profile, parameters, root)
+    except MissingCheckpoint as missing:
+        if not waiting:
+            raise
+        return put_aside(notebook, profile, str(missing), root)
+
+
+def put_aside(notebook: Path, profile: str, reason: str, root: Path = CHECKOUT) -> Receipt:
+    """Stores a page in place of an executed chapter: its first cell, and what it waits for."""
+    from nbformat import read, write
+    from nbformat.v4 import new_markdown_cell
+
+    page = read(notebook, as_version=4)
+    note = f":::{{admonition}} Not executed under this profile\n:class: warning\n{reason}\n:::"
+    page.cells = [page.cells[0], new_markdown_cell(note, id="waits")]
+    done = executed_path(profile, notebook)
+    done.parent.mkdir(parents=True, exist_ok=True)
+    receipt = replace(draft(notebook, profile, {}, root), waits_for=reason)
+    write(page, done)
+    sign(done, receipt)
+    return receipt
+
+
+def outdated(
+    notebook: Path, profile: str, parameters: Mapping[str, Any] | None = None, root: Path = CHECKOUT
+) -> list[str]:
+    """Says why an executed copy does not hold, or not any more; nothing where it does."""
+    executed = executed_path(profile, notebook)
+    receipt = read_receipt(executed)
+    if receipt is None:
+        return ["first run"]
+    if receipt.waits_for:
+        return ["waited for a checkpoint"]
+    if not is_executed(executed) or not results_path(profile, notebook.stem).exists():
+        return ["unfinished"]
+    changes = receipt.changes(draft(notebook, profile, parameters or {}, root))
+    return [f"changed: {', '.join(changes)}"] if changes else []
+
+
+def _announce(notebook: Path, profile: str, parameters: dict[str, Any], reasons: list[str]) -> list[str]:
+    if not reasons:
+        return [f"{notebook.stem:<20} unchanged, not run again (--force runs it)"]
+    last = read_receipt(executed_path(profile, notebook))
+    took = f"; took {last.seconds:.1f} s the last time" if last and last.seconds else ""
+    lines = [f"{notebook.stem:<20} to run, {', '.join(reasons)}{took}"]
+    if profile != "smoke":
+        from rpgan.estimate import trainings  # loads torch
+
+        lines += [f"{'':<20} needs {line}" for line in trainings(notebook, profile, parameters)]
+    return lines
 
 
 def run_notebook(
@@ -88,17 +166,16 @@ def run_notebook(
     the copy up to that cell is then kept as `NOTEBOOK.failed.ipynb`.
     """
     given = dict(parameters or {})
-    check_parameters(notebook, {"profile": check_profile(profile), **given})
+    check_parameters(notebook, profile, given)
     done = executed_path(profile, notebook)
     failed = done.with_suffix(".failed.ipynb")
     for stale in (done, failed, results_path(profile, notebook.stem)):
         stale.unlink(missing_ok=True)
     failed.parent.mkdir(parents=True, exist_ok=True)
-    before = fingerprint(notebook, root)
-    start = time.perf_counter()
-    _execute(notebook, failed, given if profile == "book" else {"profile": profile, **given})
-    receipt = Receipt(profile, given, round(time.perf_counter() - start, 1), before)
-    _sign(failed, receipt)
+    before, start = draft(notebook, profile, given, root), time.perf_counter()
+    _execute(notebook, failed, given if profile == "book" else {**given, "profile": profile})
+    receipt = finish(before, notebook.stem, time.perf_counter() - start)
+    sign(failed, receipt)
     failed.replace(done)
     return receipt
 
@@ -106,11 +183,15 @@ def run_notebook(
 def _execute(notebook: Path, output: Path, parameters: dict[str, Any]) -> None:
     import papermill
 
-    options = {"kernel_name": "python3", "progress_bar": False, "cwd": str(notebook.parent)}
+    options: dict[str, Any] = {"kernel_name": "python3", "cwd": str(notebook.parent)}
+    options["progress_bar"] = {**PROGRESS, "desc": notebook.stem, "disable": None}
     options["extra_arguments"] = ["--IPKernelApp.log_level=50"]  # it warns about loopback TCP each time
     try:
         papermill.execute_notebook(str(notebook), str(output), parameters, **options)
     except papermill.PapermillExecutionError as error:
+        if error.ename == MissingCheckpoint.__name__:
+            output.unlink(missing_ok=True)
+            raise MissingCheckpoint(error.evalue) from None
         first = next(iter(error.source.strip().splitlines()), "")
         index = error.cell_index - _n_injected(output, error.cell_index)
         raise UserError(
@@ -128,19 +209,6 @@ def _n_injected(output: Path, before: int) -> int:
     return sum("injected-parameters" in t for t in as_run[:before])
 
 
-def _sign(path: Path, receipt: Receipt) -> None:
-    """Adds the receipt, and takes the injected cell off the page: the notebook prints its settings."""
-    from nbformat import read, write
-
-    notebook = read(path, as_version=4)
-    notebook.metadata[RECEIPT] = asdict(receipt)
-    for cell in notebook.cells:
-        tags = cell.metadata.get("tags", [])
-        if "injected-parameters" in tags:
-            cell.metadata["tags"] = [*tags, "remove-cell"]
-    write(notebook, path)
-
-
 def prepare(names: Sequence[str], profile: str, root: Path = CHECKOUT) -> list[Path]:
     """Writes signed copies of chapters that lack only their execution, for a test runner to run in place."""
     import papermill
@@ -152,49 +220,5 @@ def prepare(names: Sequence[str], profile: str, root: Path = CHECKOUT) -> list[P
         results_path(profile, notebook.stem).unlink(missing_ok=True)
         options = {"kernel_name": "python3", "progress_bar": False, "prepare_only": True}
         papermill.execute_notebook(str(notebook), str(copies[-1]), {"profile": profile}, **options)
-        _sign(copies[-1], Receipt(profile, {}, 0.0, fingerprint(notebook, root)))
+        sign(copies[-1], draft(notebook, profile, {}, root))
     return copies
-
-
-def is_executed(path: Path) -> bool:
-    """Whether every code cell of a copy has run, without an error."""
-    cells = [c for c in json.loads(path.read_text(encoding="utf-8"))["cells"] if c["cell_type"] == "code"]
-    ran = all(cell["execution_count"] is not None for cell in cells if "".join(cell["source"]).strip())
-    return ran and not any(o["output_type"] == "error" for cell in cells for o in cell["outputs"])
-
-
-def read_receipt(path: Path) -> Receipt:
-    """Returns the receipt of an executed notebook."""
-    return Receipt(**json.loads(path.read_text(encoding="utf-8"))["metadata"][RECEIPT])
-
-
-def fingerprint(notebook: Path, root: Path = CHECKOUT) -> str:
-    """Returns a hash of all that an executed notebook depends on inside the repository."""
-    digest = hashlib.sha256()
-    for path in [notebook, *_sources(root)]:
-        digest.update(f"{path.name}\0".encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def _sources(root: Path) -> Iterator[Path]:
-    yield from sorted((root / "rpgan").rglob("*.py"))
-    for folder in ("checkpoints", "results"):
-        yield from sorted(p for p in (root / "data" / folder).rglob("*") if p.is_file())
-
-
-def run(
-    names: Sequence[str] = (),
-    profile: str = "book",
-    parameters: Mapping[str, Any] | None = None,
-    root: Path = CHECKOUT,
-    echo: Callable[[str], None] = print,
-) -> list[Receipt]:
-    """Executes chapters in turn, a line each; all parameters are checked before the first starts."""
-    notebooks = select(names, root)
-    for notebook in notebooks:
-        check_parameters(notebook, {"profile": check_profile(profile), **(parameters or {})})
-    receipts = []
-    for notebook in notebooks:
-        receipts.append(run_notebook(notebook, profile, parameters, root))
-        echo(f"{notebook.stem:<24} {receipts[-1].seconds:7.1f} s")
-    return receipts

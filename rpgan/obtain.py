@@ -2,18 +2,31 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from rpgan.checkpoint import load_generator, satisfies
-from rpgan.config import Config, to_dict
+from rpgan.checkpoint import find, load_card, load_generator, load_inverter, satisfies
+from rpgan.config import Config, GanConfig, InversionConfig
+from rpgan.errors import MissingCheckpoint, UserError
+from rpgan.experiments import EXPERIMENTS
 from rpgan.models.generator import RandomPathGenerator
+from rpgan.models.inverter import Inverter
+from rpgan.overrides import to_dict
 from rpgan.presets import resolve
 from rpgan.results import build_root, check_profile, runs_root
 from rpgan.training import train
+
+# Settings in which an experiment may differ from the one that it starts from.
+OF_ONE_STAGE = (
+    "generator.bucket_sizes",
+    "train.initial",
+    "train.trainable",
+    "train.frozen_norm",
+    "data.classes",
+)
 
 
 def obtain_generator(
@@ -24,14 +37,133 @@ def obtain_generator(
 ) -> RandomPathGenerator:
     """Returns the generator of an experiment under a profile, in eval mode on the device.
 
-    A committed checkpoint serves only if its card holds exactly the resolved config, so that a `paper` run
-    never takes a small model silently. Otherwise the experiment is trained, or an earlier run of it resumed.
+    A committed checkpoint, or that of a finished run, serves only if its card holds exactly the resolved
+    config, so that a `paper` run never takes a small model silently. Otherwise the experiment is trained, or
+    an earlier run of it resumed; but under `book` without changes that is a UserError, since it takes hours
+    of CPU cores and whoever reads the book did not ask for it.
     """
+    checkpoint = obtain_checkpoint(experiment, profile, changes, torch.device(device).type)
+    return load_generator(checkpoint).to(device)
+
+
+def obtain_checkpoint(
+    experiment: str, profile: str, changes: Mapping[str, Any] | None = None, device: str = "cpu"
+) -> Path:
+    """Returns the directory of the checkpoint that `obtain_generator` loads."""
+    found = trained(experiment, profile, changes)
+    if found is None:
+        _refuse_hours(resolve(experiment, profile, changes), profile, changes)
+    return found or train_experiment(experiment, profile, changes, device=device)
+
+
+def trained(experiment: str, profile: str, changes: Mapping[str, Any] | None = None) -> Path | None:
+    """Returns the checkpoint of exactly these settings, committed or of a finished run; None for neither."""
     config = resolve(experiment, profile, changes)
     if satisfies(experiment, config):
-        return load_generator(experiment).to(device)
-    best = train(config, run_directory(config, profile, changes), device=torch.device(device).type)
-    return load_generator(best).to(device)
+        return find(experiment)
+    return _finished(run_directory(config, profile, changes), config)
+
+
+def _finished(directory: Path, config: Config) -> Path | None:
+    """The best checkpoint of a run; the one called last is written when the last step is made."""
+    return directory / "best" if satisfies(directory / "last", config) else None
+
+
+def _refuse_hours(config: Config, profile: str, changes: Mapping[str, Any] | None) -> None:
+    """Raises UserError where a chapter would begin a training that its reader did not ask for."""
+    if profile == "book" and not changes:
+        raise MissingCheckpoint(
+            f"{config.name} with the settings of the profile book is neither committed nor trained in "
+            f"{run_directory(config, profile)}; train it ({config.train.steps:,} steps, maybe hours): "
+            f"rpgan train {config.name}; or change a setting in overrides, or take --profile smoke"
+        )
+
+
+def obtain_inverter(
+    experiment: str,
+    profile: str,
+    changes: Mapping[str, Any] | None = None,
+    device: torch.device | str = "cpu",
+) -> Inverter:
+    """Returns the path classifiers of an experiment under a profile, in eval mode on the device.
+
+    `changes` are those of the generator that `obtain_generator` was given: a committed checkpoint serves only
+    if it was trained on images of exactly this generator.
+    """
+    config, kind = _inversion(experiment, profile), torch.device(device).type
+    source = _images_of(config, profile, changes, kind, obtain_checkpoint)
+    found = trained_inverter(experiment, profile, source)
+    if found is None:
+        _refuse_hours(config, profile, changes)
+        directory = _beside(run_directory(config, profile), source)
+        found = train(config, directory, device=kind, initial=source)
+    return load_inverter(found).to(device)
+
+
+def trained_inverter(experiment: str, profile: str, source: Path) -> Path | None:
+    """Returns the path classifiers trained on images of this checkpoint, committed or of a finished run."""
+    config = _inversion(experiment, profile)
+    if satisfies(experiment, config) and _digest(source) == load_card(experiment).get("generator_sha256"):
+        return find(experiment)
+    return _finished(_beside(run_directory(config, profile), source), config)
+
+
+def _inversion(experiment: str, profile: str) -> InversionConfig:
+    config = resolve(experiment, profile)
+    if not isinstance(config, InversionConfig):
+        raise UserError(f"{experiment} is a {type(config).__name__}; expected one like mnist-inversion")
+    return config
+
+
+def _images_of(
+    config: InversionConfig,
+    profile: str,
+    changes: Mapping[str, Any] | None,
+    device: str,
+    obtain: Callable[[str, str, Mapping[str, Any] | None, str], Path],
+) -> Path:
+    """Returns the checkpoint of the generator whose images an inversion reads."""
+    if config.generator in EXPERIMENTS:
+        return obtain(config.generator, profile, changes, device)
+    return find(config.generator)
+
+
+def _digest(checkpoint: Path) -> str:
+    return load_card(checkpoint)["sha256"]
+
+
+def _beside(directory: Path, source: Path) -> Path:
+    """A directory for what depends on a checkpoint, which the name tells."""
+    return directory.with_name(f"{directory.name}-{_digest(source)[:8]}")
+
+
+def _trained_now(experiment: str, profile: str, changes: Mapping[str, Any] | None, device: str) -> Path:
+    """As `obtain_checkpoint`, for one who asked for trainings."""
+    return trained(experiment, profile, changes) or train_experiment(
+        experiment, profile, changes, device=device
+    )
+
+
+def train_experiment(
+    experiment: str,
+    profile: str,
+    changes: Mapping[str, Any] | None = None,
+    *,
+    directory: Path | None = None,
+    device: str = "auto",
+    workers: int = 0,
+    devices: int = 1,
+) -> Path:
+    """Trains an experiment, and before it the one that it builds on; returns its best checkpoint."""
+    config, initial = resolve(experiment, profile, changes), None
+    if isinstance(config, GanConfig) and config.train.initial:
+        common = {key: value for key, value in (changes or {}).items() if key not in OF_ONE_STAGE}
+        initial = _trained_now(config.train.initial, profile, common, device)
+    own = run_directory(config, profile, changes)
+    if isinstance(config, InversionConfig):
+        initial = _images_of(config, profile, None, device, _trained_now)
+        own = _beside(own, initial)
+    return train(config, directory or own, device=device, workers=workers, initial=initial, devices=devices)
 
 
 def run_directory(config: Config, profile: str, changes: Mapping[str, Any] | None = None) -> Path:

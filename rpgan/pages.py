@@ -9,7 +9,7 @@ from typing import Any
 
 from rpgan.errors import UserError
 from rpgan.ledger import VERDICTS, Claim, Ledger, verdict
-from rpgan.notebooks import Receipt
+from rpgan.receipts import Receipt
 from rpgan.results import Measured, show, show_measured, versions
 
 PACKAGES = (
@@ -28,6 +28,8 @@ WORDS: dict[str, Callable[[Any], str]] = {
     "ranks": lambda x: f"rank correlation at least {x:g}",
     "holds": lambda x: "the chapter's test says yes" if x else "the chapter's test says no",
 }
+ASSUMED = 1e13  # operations a second that a GPU is taken to sustain; none was measured
+TIMED = "mnist-rpgan"  # the committed checkpoint whose training tells the rate of a CPU core
 QUOTE = re.compile(r"\{\{\s*([\w-]+/[\w-]+)\s*\}\}")
 Results = Mapping[str, Measured]
 
@@ -141,16 +143,35 @@ def quote(text: str, ledger: Ledger, results: Results) -> str:
 
 
 def executions(receipts: Mapping[str, Receipt], results: Results) -> str:
-    """Returns the execution status: every notebook's profile, device, seed and seconds."""
+    """Returns the execution status: every notebook's profile, device, seed, seconds and commit."""
     rows = []
     for name, receipt in receipts.items():
         run = next(
             (m for key, m in results.items() if key.startswith(f"{name}/")), Measured(None, device="–")
         )
         link = f"[{name}](../notebooks/{name}.ipynb)"
-        rows.append([link, receipt.profile, run.device, str(run.seed), f"{receipt.seconds:.1f} s"])
-    header = ["Notebook", "Profile", "Device", "Seed", "Duration"]
-    return table(header, rows, "plain", "36 16 16 14 18") if rows else "No notebook was executed."
+        took = "waits for a checkpoint" if receipt.waits_for else f"{receipt.seconds:.1f} s"
+        told = [receipt.profile, run.device, str(run.seed), took, receipt.commit]
+        rows.append([link, *told])
+    header = ["Notebook", "Profile", "Device", "Seed", "Duration", "Commit"]
+    return table(header, rows, "plain", "28 12 12 10 14 24") if rows else "No notebook was executed."
+
+
+def costs(profile: str = "paper") -> str:
+    """Returns what the sweeps cost under a profile: arithmetic, and time at an assumed and a known rate."""
+    from rpgan.sweep import SWEEPS
+    from rpgan.sweep.cost import estimate, measured_rate
+
+    known = measured_rate(TIMED)
+    rows = []
+    for cost in (estimate(sweep, profile) for sweep in SWEEPS.values()):
+        hours = cost.operations / ASSUMED / 3600
+        days = cost.operations / known / 86_400
+        amounts = [f"{cost.trials}", f"{cost.steps:,}", f"{cost.operations / 1e15:,.0f}"]
+        rows.append([f"`{cost.sweep}`", *amounts, f"{hours:,.0f}", f"{days:,.0f}"])
+    rates = f"GPU hours at {ASSUMED / 1e12:g} TFLOP/s", f"Days of a CPU core at {known / 1e9:.0f} GFLOP/s"
+    header = ["Sweep", "Trainings", "Generator updates", "PFLOP", *rates]
+    return table(header, rows, "plain", "18 14 18 14 18 18")
 
 
 def environment() -> str:

@@ -1,5 +1,4 @@
 import dataclasses
-import json
 import re
 from pathlib import Path
 
@@ -8,10 +7,11 @@ import pytest
 import yaml
 from nbformat.v4 import new_code_cell, new_notebook
 
-from rpgan import book, notebooks, pages
-from rpgan.config import GanConfig, flatten
+from rpgan import book, costs, notebooks, pages, receipts, tried
+from rpgan.config import GanConfig
 from rpgan.errors import UserError
 from rpgan.ledger import VERDICTS, Claim, Ledger, load_ledger
+from rpgan.overrides import flatten
 from rpgan.results import CHECKOUT, Measured
 
 CLAIM = Claim("a-claim", "E1", "Table 1", "table", "so it is", 2, "01_x/n", {"within": 0}, scale="any")
@@ -41,15 +41,7 @@ def test_config_is_off_line_and_launch_links_appear_with_an_address_only() -> No
     config = yaml.safe_load((CHECKOUT / "_config.yml").read_text(encoding="utf-8"))
     assert config["execute"]["execute_notebooks"] == "off"
     assert "sphinx_thebe" not in config["sphinx"]["config"]["extensions"]
-    assert bool(config["repository"]["url"]) == ("launch_buttons" in config)
-
-
-def test_set_up_cells_fetch_the_address_that_the_book_links_to() -> None:
-    repository = yaml.safe_load((CHECKOUT / "_config.yml").read_text(encoding="utf-8"))["repository"]
-    expected = f'repository, ref = "{repository["url"]}", "{repository["branch"]}"'
-    for path in notebooks.chapters():
-        sources = ["".join(c["source"]) for c in json.loads(path.read_text(encoding="utf-8"))["cells"]]
-        assert any(expected in source for source in sources), path.stem
+    assert "launch_buttons" not in config, "they are drawn where there is an address"
 
 
 def test_pages_quote_chapters_and_switches_that_exist() -> None:
@@ -96,7 +88,8 @@ def test_only_known_parts_are_filled_in() -> None:
 
 def test_every_generated_part_has_a_place() -> None:
     text = "".join(path.read_text(encoding="utf-8") for path in (CHECKOUT / "book").glob("*.md"))
-    wanted = {"summary", "claims", "executions", "environment"}
+    wanted = {"summary", "claims", "executions", "environment", "explorer", "costs", "cost_memory"}
+    wanted |= costs.cost_parts(None).keys() | tried.parts([]).keys()
     assert set(re.findall(r"<!-- generated: (\w+) -->", text)) == wanted
 
 
@@ -119,10 +112,10 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def sign(root: Path, source: Path, parameters: dict) -> None:
     for profile in ("book", "smoke"):
-        receipt = notebooks.Receipt(profile, parameters, 1.0, notebooks.fingerprint(source, root))
-        executed = notebooks.executed_path(profile, source)
+        receipt = receipts.draft(source, profile, parameters, root)
+        executed = receipts.executed_path(profile, source)
         executed.parent.mkdir(parents=True, exist_ok=True)
-        nbformat.write(new_notebook(metadata={notebooks.RECEIPT: dataclasses.asdict(receipt)}), executed)
+        nbformat.write(new_notebook(metadata={receipts.RECEIPT: dataclasses.asdict(receipt)}), executed)
 
 
 def test_a_stage_is_fresh_and_has_the_paths_of_the_repository(root: Path) -> None:

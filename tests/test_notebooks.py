@@ -1,4 +1,7 @@
 import json
+import re
+import subprocess
+from functools import partial
 from pathlib import Path
 
 import nbformat
@@ -6,9 +9,9 @@ import pytest
 import torch
 from nbformat.v4 import new_code_cell, new_notebook
 
-from rpgan import notebooks, results
+from rpgan import notebooks, receipts, results
 from rpgan.chapter import Result, settings, write_results
-from rpgan.errors import UserError
+from rpgan.errors import MissingCheckpoint, UserError
 
 COMMON = {"profile": "smoke", "device": "cpu", "seed": 0, "overrides": {}}
 N = {"smoke": 2, "book": 20, "paper": 100}
@@ -126,6 +129,12 @@ def test_unknown_and_mistyped_parameters_fail_before_anything_runs(tmp_path: Pat
     assert not list(tmp_path.glob("_build/**/*.ipynb"))
 
 
+def test_the_profile_is_no_parameter_beside_the_option(tmp_path: Path) -> None:
+    write_notebook(tmp_path, "01_x", PARAMETERS)
+    with pytest.raises(UserError, match="'smoke'; use --profile"):
+        notebooks.run([], "book", {"profile": "smoke"}, root=tmp_path)
+
+
 def test_a_run_leaves_a_signed_copy_with_its_results(tmp_path: Path) -> None:
     work = (
         "from rpgan.chapter import settings, write_results\n"
@@ -135,16 +144,22 @@ def test_a_run_leaves_a_signed_copy_with_its_results(tmp_path: Path) -> None:
     )
     notebook = write_notebook(tmp_path, "01_x", PARAMETERS, work)
     lines: list[str] = []
-    (receipt,) = notebooks.run(["1"], "smoke", {"rate": 2}, root=tmp_path, echo=lines.append)
-    executed = notebooks.executed_path("smoke", notebook)
-    assert notebooks.read_receipt(executed) == receipt
-    assert receipt.fingerprint == notebooks.fingerprint(notebook, tmp_path)
+    run = partial(notebooks.run, ["1"], "smoke", root=tmp_path, echo=lines.append)
+    (receipt,) = run({"rate": 2})
+    executed = receipts.executed_path("smoke", notebook)
+    assert receipts.read_receipt(executed) == receipt
+    assert (receipt.seed, receipt.device, receipt.parameters) == (0, "cpu", {"rate": 2})
     assert results.read_results("smoke")["01_x/rate"].value == 2.0
-    assert len(lines) == 1 and lines[0].startswith("01_x")
+    announced, told = lines
+    assert "to run, first run" in announced and f"{receipt.seconds:.1f} s · seed 0 on cpu" in told
     (injected,) = (c for c in nbformat.read(executed, 4).cells if "injected-parameters" in c.metadata.tags)
     assert "remove-cell" in injected.metadata.tags
-    notebook.write_text(notebook.read_text() + "\n")
-    assert receipt.fingerprint != notebooks.fingerprint(notebook, tmp_path)
+    written = executed.stat().st_mtime_ns
+    assert run({"rate": 2}) == [receipt] and executed.stat().st_mtime_ns == written
+    assert "unchanged" in lines[-1]
+    assert notebooks.outdated(notebook, "smoke", {"rate": 3}, tmp_path) == ["changed: parameters"]
+    assert run({"rate": 2}, force=True) != [receipt] and executed.stat().st_mtime_ns != written
+    assert f"to run, --force; took {receipt.seconds:.1f} s the last time" in lines[-2]
 
 
 @pytest.mark.parametrize(
@@ -156,7 +171,79 @@ def test_a_failing_cell_is_named_as_in_the_source(tmp_path: Path, profile: str) 
         UserError, match=r"01_x.ipynb, cell 2 \('z = y'\) raised ZeroDivisionError: division by zero"
     ):
         notebooks.run_notebook(notebook, profile, root=tmp_path)
-    assert not notebooks.executed_path(profile, notebook).exists()
+    assert not receipts.executed_path(profile, notebook).exists()
+
+
+def sign(notebook: Path, root: Path) -> None:
+    """Puts a copy and results in place of an execution without a kernel."""
+    executed = receipts.executed_path("smoke", notebook)
+    executed.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(new_notebook(), executed)
+    receipts.sign(executed, receipts.draft(notebook, "smoke", {}, root))
+    results.save(results.results_path("smoke", notebook.stem), {})
+
+
+def test_what_a_notebook_depends_on_makes_its_copy_outdated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notebook = write_notebook(tmp_path, "01_x", PARAMETERS)
+    monkeypatch.setenv("RPGAN_DATA", str(tmp_path / "data"))
+    assert notebooks.outdated(notebook, "smoke", {}, tmp_path) == ["first run"]
+    sign(notebook, tmp_path)
+    assert notebooks.outdated(notebook, "smoke", {}, tmp_path) == []
+    files = {"package": "rpgan/cli/new.py", "checkpoints": "data/checkpoints/a/card.json"}
+    for kind, name in (*files.items(), ("notebook", "notebooks/01_x.ipynb")):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        with (tmp_path / name).open("a") as file:
+            file.write("\n")
+        assert notebooks.outdated(notebook, "smoke", {}, tmp_path) == [f"changed: {kind}"]
+        sign(notebook, tmp_path)
+    monkeypatch.setattr(receipts, "versions", lambda *names: dict.fromkeys(["python", *names], "0"))
+    assert notebooks.outdated(notebook, "smoke", {}, tmp_path) == ["changed: versions"]
+    results.results_path("smoke", "01_x").unlink()
+    assert notebooks.outdated(notebook, "smoke", {}, tmp_path) == ["unfinished"]
+
+
+def test_a_checkpoint_given_as_a_path_counts_by_its_card(tmp_path: Path) -> None:
+    notebook, card = write_notebook(tmp_path, "01_x", PARAMETERS), tmp_path / "best" / "card.json"
+    given = {"checkpoint": str(card.parent)}
+    before = receipts.draft(notebook, "smoke", given, tmp_path)
+    card.parent.mkdir()
+    card.write_text("{}")
+    assert before.changes(receipts.draft(notebook, "smoke", given, tmp_path)) == ["checkpoints"]
+
+
+def test_chapters_finished_before_an_interruption_are_not_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, third = (write_notebook(tmp_path, f"0{i}_x", PARAMETERS) for i in (1, 2, 3))
+    executed: list[Path] = []
+    interrupted = True
+
+    def execute(notebook: Path, *_: object) -> receipts.Receipt:
+        if notebook == second and interrupted:
+            raise KeyboardInterrupt
+        executed.append(notebook)
+        sign(notebook, tmp_path)
+        return receipts.draft(notebook, "smoke", {}, tmp_path)
+
+    monkeypatch.setattr(notebooks, "run_notebook", execute)
+    with pytest.raises(KeyboardInterrupt):
+        notebooks.run([], "smoke", root=tmp_path)
+    interrupted = False
+    notebooks.run([], "smoke", root=tmp_path)
+    assert executed == [first, second, third]
+
+
+def test_the_commit_tells_local_changes_and_a_copy_without_git_has_none(tmp_path: Path) -> None:
+    assert receipts.commit(tmp_path) == "unknown"
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=A", "-c", "user.email=a@b"]
+    for command in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "one"]):
+        subprocess.run([*git, *command], check=True)
+    head = receipts.commit(tmp_path)
+    assert re.fullmatch("[0-9a-f]{12}", head)
+    (tmp_path / "new").touch()
+    assert receipts.commit(tmp_path) == f"{head}+changes"
 
 
 @pytest.mark.parametrize("path", notebooks.chapters(), ids=lambda path: path.stem)
@@ -173,3 +260,17 @@ def test_source_notebooks_follow_the_template(path: Path) -> None:
             assert (kind in cell["metadata"].get("mystnb", {})) == (
                 "image" in cell["metadata"].get("mystnb", {})
             )
+
+
+def test_a_chapter_without_its_checkpoint_waits_in_the_book_and_is_an_error_alone(tmp_path: Path) -> None:
+    missing = "from rpgan.errors import MissingCheckpoint\nraise MissingCheckpoint('x is not here; train it')"
+    write_notebook(tmp_path, "01_x", PARAMETERS, missing)
+    with pytest.raises(MissingCheckpoint, match="x is not here; train it"):
+        notebooks.run([], "book", root=tmp_path)
+    told: list[str] = []
+    (receipt,) = notebooks.run([], "book", waiting=True, root=tmp_path, echo=told.append)
+    assert receipt.waits_for == "x is not here; train it" and receipt.waits_for in told[-1]
+    page = nbformat.read(receipts.executed_path("book", tmp_path / "01_x.ipynb"), as_version=4)
+    assert "x is not here; train it" in page.cells[-1].source and len(page.cells) == 2
+    notebooks.run([], "book", waiting=True, root=tmp_path, echo=told.append)
+    assert "to run, waited for a checkpoint" in told[-2], "it may have come since"

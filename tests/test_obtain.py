@@ -1,10 +1,17 @@
 """A committed checkpoint serves only where its card fits; otherwise something is trained."""
 
+import re
+
 import pytest
+import torch
 
 from rpgan import obtain
-from rpgan.checkpoint import save_checkpoint
+from rpgan.checkpoint import load_generator, save_checkpoint
+from rpgan.config import GanConfig, InversionConfig
+from rpgan.errors import UserError
 from rpgan.models.generator import build_generator
+from rpgan.models.inverter import build_inverter
+from rpgan.obtain import train_experiment
 from rpgan.presets import resolve
 
 TINY = {"generator.widths": [4] * 4, "generator.bucket_sizes": [2] * 5, "generator.latent_dim": 4}
@@ -32,7 +39,7 @@ def test_a_fitting_checkpoint_serves(committed, monkeypatch):
 def test_another_setting_is_trained(committed, monkeypatch):
     trained = []
 
-    def train(config, directory, *, device):
+    def train(config, directory, **_):
         trained.append((config.seed, directory))
         save_checkpoint(directory / "best", build_generator(config.generator), config, {"steps": 3})
         return directory / "best"
@@ -51,3 +58,75 @@ def test_runs_with_changed_settings_do_not_share_a_directory(tmp_path, monkeypat
     ]
     assert plain == tmp_path / "paper" / "mnist-rpgan"
     assert len({plain, *changed}) == 3
+
+
+def test_the_experiment_it_starts_from_is_trained_first(tmp_path, monkeypatch):
+    monkeypatch.setenv("RPGAN_BUILD", str(tmp_path))
+    changes = {"generator.widths": [4] * 4, "train.steps": 2, "train.evaluate_n": 4}
+    extended = load_generator(train_experiment("mnist-incremental", "smoke", changes))
+    (first,) = (tmp_path / "runs").glob("mnist-stage-one-*/best")
+    initial = load_generator(first)
+    assert initial.bucket_sizes == (3, 3, 3, 2, 1) and extended.bucket_sizes == (4, 4, 3, 2, 1)
+    old = initial.sample_paths(8, torch.Generator().manual_seed(0))
+    assert torch.equal(extended(old), initial(old)), "frozen instances and statistics must not move a bit"
+    untrained = build_generator(resolve("mnist-incremental", "smoke", changes).generator)
+    weights = [model.buckets[0].instances[3].weight for model in (untrained, extended)]
+    assert not torch.equal(*weights), "new instances must move"
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    """A folder for runs, a data root without checkpoints, and trainings that only write theirs."""
+    monkeypatch.setenv("RPGAN_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr("rpgan.checkpoint.roots", lambda: [tmp_path / "data" / "checkpoints"])
+    monkeypatch.setattr(obtain, "runs_root", lambda: tmp_path / "runs")
+    trained = []
+
+    def train(config, directory, *, finish=True, **_):
+        trained.append(config.name)
+        model = BUILD[type(config)](config)
+        for name in ("best", "last")[: 1 + finish]:
+            save_checkpoint(directory / name, model, config, {"steps": 3})
+        return directory / "best"
+
+    monkeypatch.setattr(obtain, "train", train)
+    return trained
+
+
+BUILD = {
+    GanConfig: lambda config: build_generator(config.generator, config.seed),
+    InversionConfig: build_inverter,
+}
+
+
+def test_the_book_does_not_begin_a_training_that_nobody_asked_for(runs):
+    with pytest.raises(UserError, match=r"6,000 steps, maybe hours\): rpgan train mnist-rpgan; .* smoke"):
+        obtain.obtain_generator("mnist-rpgan", "book")
+    assert not runs
+    obtain.obtain_generator("mnist-rpgan", "book", TINY)
+    assert runs == ["mnist-rpgan"], "a changed setting is a request"
+
+
+def test_a_finished_run_serves_the_book_and_an_unfinished_one_does_not(runs):
+    config = resolve("mnist-rpgan", "book")
+    directory = obtain.run_directory(config, "book")
+    obtain.train(config, directory, finish=False)
+    with pytest.raises(UserError, match=re.escape(str(directory))):
+        obtain.obtain_checkpoint("mnist-rpgan", "book")
+    assert train_experiment("mnist-rpgan", "book") == obtain.obtain_checkpoint("mnist-rpgan", "book")
+    longer = resolve("mnist-rpgan", "book", {"train.steps": 7_000})
+    assert obtain._finished(directory, longer) is None
+
+
+def test_who_asks_for_a_training_gets_those_that_it_builds_on(runs):
+    train_experiment("mnist-incremental", "book")
+    train_experiment("mnist-inversion", "book")
+    assert runs == ["mnist-stage-one", "mnist-incremental", "mnist-rpgan", "mnist-inversion"]
+    obtain.obtain_inverter("mnist-inversion", "book")
+    assert len(runs) == 4
+
+
+def test_path_classifiers_of_another_generator_do_not_serve(runs):
+    train_experiment("mnist-inversion", "book")
+    obtain.obtain_inverter("mnist-inversion", "book", {"seed": 1})
+    assert runs[2:] == ["mnist-rpgan", "mnist-inversion"]

@@ -1,0 +1,140 @@
+"""What running a notebook would take, told before it runs."""
+
+import ast
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from rpgan import analysis
+from rpgan.config import Config, GanConfig, InversionConfig
+from rpgan.errors import UserError
+from rpgan.experiments import EXPERIMENTS
+from rpgan.obtain import run_directory, trained, trained_inverter
+from rpgan.presets import resolve
+from rpgan.results import PROFILES
+from rpgan.sweep.points import SWEEPS
+from rpgan.sweep.table import read_table
+
+
+def trainings(notebook: Path, profile: str, parameters: Mapping[str, Any]) -> list[str]:
+    """Returns a line for every generator, inversion and sweep that a chapter asks for and that is not there.
+
+    They are read off the chapter's source: a name that it never asks for may be among them.
+    """
+    changes = parameters.get("overrides") or {}
+    lines = []
+    for name in experiments(notebook, profile, parameters):
+        own = changes if isinstance(EXPERIMENTS[name], GanConfig) else {}
+        with suppress(
+            UserError
+        ):  # of a size or setting that there is not, which the chapter itself will tell
+            config = resolve(name, profile, own)
+            if not _is_there(name, profile, changes):
+                where = f"watch {run_directory(config, profile, own) / 'log.jsonl'}"
+                remedy = f"not here, train it first: rpgan train {name}"
+                lines.append(f"{name}: {_effort(config)}; {remedy if _refuses(profile, changes) else where}")
+    return lines + _sweeps(notebook, profile, parameters)
+
+
+def _sweeps(notebook: Path, profile: str, parameters: Mapping[str, Any]) -> list[str]:
+    """Under `book` chapters only read what is published of a sweep."""
+    names = [name for name in _mentions(notebook, profile, parameters) if name in SWEEPS]
+    tables = [read_table(name, profile) for name in names if profile != "book"]
+    return [
+        f"sweep {table.sweep}: {table.points - len(table.rows)} of {table.points} trainings; "
+        f"rpgan sweep {table.sweep} --profile {profile} shares them out over machines"
+        for table in tables
+        if len(table.rows) < table.points
+    ]
+
+
+def _refuses(profile: str, changes: Mapping[str, Any]) -> bool:
+    return profile == "book" and not changes
+
+
+def _is_there(name: str, profile: str, changes: Mapping[str, Any]) -> bool:
+    config = EXPERIMENTS[name]
+    if not isinstance(config, InversionConfig):
+        return trained(name, profile, changes) is not None
+    source = trained(config.generator, profile, changes)
+    return source is not None and trained_inverter(name, profile, source) is not None
+
+
+def _effort(config: Config) -> str:
+    images = config.train.steps * config.train.batch_size
+    if isinstance(config, GanConfig):
+        return f"{config.train.steps:,} steps, {images * config.train.d_steps:,} real images"
+    return f"{config.train.steps:,} steps, {images:,} generated images"
+
+
+def experiments(notebook: Path, profile: str, parameters: Mapping[str, Any]) -> list[str]:
+    """Names the generators and inversions that a chapter mentions for a profile, in the order of its source.
+
+    None for a chapter that obtains none. Values for other profiles, those that a parameter replaces, and
+    statements that only look at a config do not count; an inversion comes with its generator.
+    """
+    source = "".join(_sources(notebook))
+    if "obtain_" not in source:
+        return []
+    mentioned = _mentions(notebook, profile, parameters)
+    names = [name for name in mentioned if isinstance(EXPERIMENTS.get(name), GanConfig)]
+    inversions = {c.generator: c.name for c in EXPERIMENTS.values() if isinstance(c, InversionConfig)}
+    if "obtain_inverter" in source:
+        names += [inversions[name] for name in names if name in inversions]
+    return names
+
+
+def _mentions(notebook: Path, profile: str, parameters: Mapping[str, Any]) -> list[str]:
+    """Returns every text in a chapter's code once, in the order of the source.
+
+    Where the chapter names no generator, the texts of the analyses that it imports come too.
+    """
+    statements = [s for text in _sources(notebook) for s in ast.parse(text).body if not _only_resolves(s)]
+    names = dict.fromkeys(name for s in statements for name in _mentioned(s, profile, parameters))
+    if not any(isinstance(EXPERIMENTS.get(name), GanConfig) for name in names):
+        names |= dict.fromkeys(n for s in statements for n in _mentioned(_analyses(s), profile, {}))
+    return list(names)
+
+
+def _analyses(statement: ast.stmt) -> ast.Module:
+    """Returns the source of the analyses that a statement imports; an empty one for any other statement."""
+    if not isinstance(statement, ast.ImportFrom) or statement.module != analysis.__name__:
+        return ast.parse("")
+    files = [Path(analysis.__path__[0]) / f"{alias.name}.py" for alias in statement.names]
+    return ast.parse("\n".join(file.read_text(encoding="utf-8") for file in files))
+
+
+def _only_resolves(statement: ast.stmt) -> bool:
+    names = {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
+    return "resolve" in names and not any(name.startswith("obtain_") for name in names)
+
+
+def _sources(notebook: Path) -> Iterator[str]:
+    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] == "code" and "parameters" not in cell["metadata"].get("tags", []):
+            yield "".join(cell["source"])
+
+
+def _mentioned(node: ast.AST, profile: str, given: Mapping[str, Any]) -> Iterator[str]:
+    """Yields the texts of a piece of source as they come."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.keyword) and given.get(node.arg or "") is not None:
+        value = given[node.arg or ""]
+        yield from (str(part) for part in (value if isinstance(value, list) else [value]))
+    else:
+        for child in _chosen(node, profile):
+            yield from _mentioned(child, profile, given)
+
+
+def _chosen(node: ast.AST, profile: str) -> list[ast.AST]:
+    """Returns the parts of a node, but of a table with a value for every profile only this profile's."""
+    if isinstance(node, ast.Dict):
+        keys = [key.value if isinstance(key, ast.Constant) else None for key in node.keys]
+        if set(keys) == set(PROFILES):
+            return [node.values[keys.index(profile)]]
+    if isinstance(node, ast.Subscript):
+        return [node.value]  # a row of what is there already
+    return list(ast.iter_child_nodes(node))

@@ -1,0 +1,140 @@
+"""Receipts: what an executed notebook came from, kept in its metadata, and whether it still holds."""
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rpgan.download import data_root
+from rpgan.results import CHECKOUT, build_root, check_profile, results_path, versions
+
+UNREAD = ("weights.safetensors", "tried.json")  # the hash of weights is in the card beside them
+RECEIPT = "rpgan"  # its key in an executed notebook's metadata
+PACKAGES = ("rpgan", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "matplotlib")
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What an executed notebook came from."""
+
+    profile: str
+    parameters: dict[str, Any]  # given in place of the notebook's own values
+    hashes: dict[str, str]  # of everything inside the repository that it depends on, by kind
+    versions: dict[str, str]  # of Python and the packages
+    commit: str  # of the checkout, with "+changes" where files differ from it
+    seconds: float = 0.0  # 0 where another runner executed it
+    seed: int | None = None  # these two as the notebook's results have them
+    device: str = ""
+    waits_for: str = ""  # why it was not executed: a checkpoint is missing
+
+    def changes(self, now: "Receipt") -> list[str]:
+        """Names what differs from a receipt that would be given now; a commit alone changes nothing."""
+        kinds = [kind for kind, digest in now.hashes.items() if self.hashes.get(kind) != digest]
+        return kinds + (["versions"] if self.versions != now.versions else [])
+
+    def __str__(self) -> str:
+        run = [f"{self.seconds:.1f} s", f"seed {self.seed} on {self.device}"] if self.device else []
+        made = [f"torch {self.versions['torch']}", f"commit {self.commit}"]
+        return " · ".join([*run, *made, *(f"{kind} {digest[:8]}" for kind, digest in self.hashes.items())])
+
+
+def draft(notebook: Path, profile: str, parameters: Mapping[str, Any], root: Path = CHECKOUT) -> Receipt:
+    """Returns the receipt of a notebook that is about to be executed."""
+    package = sorted((root / "rpgan").rglob("*.py"))
+    hashes = {
+        "notebook": _digest([notebook], root),
+        "package": _digest(package, root),
+        "checkpoints": _digest(_checkpoints(root, parameters), root),
+        "parameters": hashlib.sha256(
+            json.dumps([check_profile(profile), dict(parameters)], sort_keys=True, default=str).encode()
+        ).hexdigest()[:16],
+    }
+    return Receipt(profile, dict(parameters), hashes, versions(*PACKAGES), commit(root))
+
+
+def finish(receipt: Receipt, chapter: str, seconds: float) -> Receipt:
+    """Returns the receipt with what is known after the execution."""
+    path = results_path(receipt.profile, chapter)
+    results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return replace(
+        receipt,
+        seconds=round(seconds, 1),
+        seed=results.get("seed"),
+        device=results.get("device", ""),
+    )
+
+
+def _checkpoints(root: Path, parameters: Mapping[str, Any]) -> list[Path]:
+    """Files whose content a notebook may show."""
+    data = dict.fromkeys([root / "data", data_root()])
+    folders = [folder / kind for folder in data for kind in ("checkpoints", "references", "results")]
+    files = [path for folder in folders for path in folder.rglob("*") if path.name not in UNREAD]
+    for value in parameters.values():
+        if isinstance(value, str) and Path(value).is_absolute():  # a checkpoint somewhere else
+            files += Path(value).glob("*.json")
+    return sorted({path for path in files if path.is_file()})
+
+
+def _digest(files: Iterable[Path], root: Path) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        name = path.relative_to(root) if path.is_relative_to(root) else path
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{name.as_posix()}\0{content}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def commit(root: Path) -> str:
+    """Returns the checked-out commit, with "+changes" where files differ from it; "unknown" without git."""
+    if not (root / ".git").exists():  # git itself would answer for a repository that this one lies in
+        return "unknown"
+    head, changes = _git(root, "rev-parse", "--short=12", "HEAD"), _git(root, "status", "--porcelain")
+    return f"{head or 'unknown'}{'+changes' if changes else ''}"
+
+
+def _git(root: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True)
+    except OSError:
+        return ""
+    return done.stdout.strip()
+
+
+def executed_path(profile: str, notebook: Path) -> Path:
+    """Returns where the executed copy of a notebook lies."""
+    return build_root() / "executed" / check_profile(profile) / notebook.name
+
+
+def is_executed(path: Path) -> bool:
+    """Whether every code cell of a copy has run, without an error; not if it was cut off by a crash."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    cells = [cell for cell in document["cells"] if cell["cell_type"] == "code"]
+    ran = all(cell["execution_count"] is not None for cell in cells if "".join(cell["source"]).strip())
+    return ran and not any(o["output_type"] == "error" for cell in cells for o in cell["outputs"])
+
+
+def read_receipt(path: Path) -> Receipt | None:
+    """Returns the receipt of an executed notebook; None where there is none that this version wrote."""
+    try:
+        return Receipt(**json.loads(path.read_text(encoding="utf-8"))["metadata"][RECEIPT])
+    except (OSError, KeyError, TypeError, ValueError):
+        return None
+
+
+def sign(path: Path, receipt: Receipt) -> None:
+    """Adds the receipt, and takes the injected cell off the page: the notebook prints its settings."""
+    from nbformat import read, write
+
+    notebook = read(path, as_version=4)
+    notebook.metadata[RECEIPT] = asdict(receipt)
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags", [])
+        if "injected-parameters" in tags:
+            cell.metadata["tags"] = [*tags, "remove-cell"]
+    write(notebook, path)
