@@ -7,26 +7,26 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-from rpgan.config import ClassifierConfig, Config, GanConfig, from_dict, to_dict
+from rpgan.config import ClassifierConfig, Config, GanConfig, InversionConfig
 from rpgan.download import data_root
-from rpgan.errors import UserError
+from rpgan.errors import MissingCheckpoint, UserError
 from rpgan.models.classifier import Classifier, build_classifier
 from rpgan.models.generator import RandomPathGenerator, build_generator
+from rpgan.models.inverter import Inverter, build_inverter
+from rpgan.overrides import from_dict, to_dict
+from rpgan.storage import fill, stored
 
 FORMAT = 1
-DTYPES = {"float32": torch.float32, "float16": torch.float16}
 WEIGHTS, CARD = "weights.safetensors", "card.json"
-FIRST_BUCKET = ("instances", "table")
 WRITTEN = ("format", "config", "parameters", "storage", "sha256")  # entries of a card made by save_checkpoint
 
 
@@ -43,14 +43,7 @@ def save_checkpoint(
     `about` goes into the card as it is (data, steps, scores, …). dtype "float16" halves the file.
     first_bucket "table" stores what the first bucket makes of a constant Z in place of its weights.
     """
-    if dtype not in DTYPES or first_bucket not in FIRST_BUCKET:
-        raise UserError(
-            f"storage {dtype}, {first_bucket}; expected {' or '.join(DTYPES)}, {' or '.join(FIRST_BUCKET)}"
-        )
-    state = model.state_dict()
-    if first_bucket == "table":
-        state = _with_table(model, state)
-    weights = save_tensors({k: _stored(k, v, DTYPES[dtype]) for k, v in state.items()})
+    weights = save_tensors(stored(model, dtype, first_bucket))
     card = {
         "format": FORMAT,
         "config": to_dict(config),
@@ -68,17 +61,6 @@ def save_checkpoint(
         _replace(aside, directory)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-
-
-def _stored(key: str, value: Tensor, dtype: torch.dtype) -> Tensor:
-    # BatchNorm's running variance may exceed what float16 can hold, and costs nothing.
-    half = value.is_floating_point() and "running_" not in key
-    stored = value.detach().cpu().to(dtype if half else value.dtype).contiguous()
-    if stored.is_floating_point() and not stored.isfinite().all():
-        raise UserError(
-            f"{key} is not finite as {stored.dtype}; expected finite weights, or take dtype float32"
-        )
-    return stored
 
 
 def _replace(aside: Path, directory: Path) -> None:
@@ -99,14 +81,19 @@ def _replace(aside: Path, directory: Path) -> None:
 def load_generator(name: str | Path) -> RandomPathGenerator:
     """Loads a generator by name or directory: eval mode, float32, CPU."""
     config, state = _load(name, GanConfig)
-    generator = build_generator(config.generator)
-    return _filled(generator, state, name)
+    return fill(lambda: build_generator(config.generator), config, state, name)
 
 
 def load_classifier(name: str | Path) -> Classifier:
     """Loads a classifier by name or directory: eval mode, float32, CPU."""
     config, state = _load(name, ClassifierConfig)
-    return _filled(build_classifier(config), state, name)
+    return fill(lambda: build_classifier(config), config, state, name)
+
+
+def load_inverter(name: str | Path) -> Inverter:
+    """Loads the classifiers of an inversion by name or directory: eval mode, float32, CPU."""
+    config, state = _load(name, InversionConfig)
+    return fill(lambda: build_inverter(config), config, state, name)
 
 
 def load_config(name: str | Path) -> Config:
@@ -119,7 +106,7 @@ def load_card(name: str | Path) -> dict[str, Any]:
     path = find(name) / CARD
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(
             f"{path} is not a readable card ({error}); restore or retrain the checkpoint"
         ) from None
@@ -133,11 +120,13 @@ def load_card(name: str | Path) -> dict[str, Any]:
 def describe(name: str) -> str:
     """Returns one line about a checkpoint: steps, parameters, size, first score."""
     card = load_card(name)
-    scores = [f"{s['name']} {s['value']:.4g} (n = {s['n']:,})" for s in card.get("scores", [])[:1]]
-    size, millions = card["storage"]["bytes"] / 1e6, card["parameters"] / 1e6
-    return (
-        f"{name:<22} {card.get('steps', 0):>7,} steps  {millions:6.2f} M  {size:5.1f} MB  {' '.join(scores)}"
-    )
+    try:
+        scores = [f"{s['name']} {s['value']:.4g} (n = {s['n']:,})" for s in card.get("scores", [])[:1]]
+        size, millions = card["storage"]["bytes"] / 1e6, card["parameters"] / 1e6
+        made = f"{card.get('steps', 0):>7,} steps  {millions:6.2f} M  {size:5.1f} MB"
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise UserError(f"the card of {name} lacks an entry or has a wrong one ({error!r})") from None
+    return f"{name:<22} {made}  {' '.join(scores)}"
 
 
 def find(name: str | Path) -> Path:
@@ -145,7 +134,7 @@ def find(name: str | Path) -> Path:
     for directory in (Path(name), *(root / str(name) for root in roots())):
         if (directory / CARD).is_file():
             return directory
-    raise UserError(
+    raise MissingCheckpoint(
         f"no checkpoint {str(name)!r}; expected a directory with {CARD}, or one of: {', '.join(names())}"
     )
 
@@ -186,37 +175,15 @@ def _load(name: str | Path, kind: type) -> tuple[Any, dict[str, Tensor]]:
         )
     try:
         return config, load_tensors(weights)
-    except SafetensorError as error:
+    except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:  # dtypes torch lacks
         raise UserError(f"{directory / WEIGHTS} is not a safetensors file ({error})") from None
 
 
-def _filled(model: Any, state: dict[str, Tensor], name: str | Path) -> Any:
-    if "buckets.0.table" in state:
-        state = _without_table(model, state)
-    try:
-        model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
-    except RuntimeError as error:
-        raise UserError(f"the weights of {name} do not fit its card: {error}") from None
-    return model.eval()
-
-
-@torch.no_grad()
-def _with_table(model: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    instances = model.buckets[0].instances if isinstance(model, RandomPathGenerator) else nn.ModuleList()
-    latent = getattr(model, "latent", None)
-    if latent is None or not all(isinstance(instance, nn.Linear) for instance in instances):
-        raise UserError("first_bucket 'table' needs a constant Z and linear instances; take 'instances'")
-    table = torch.cat([instance(latent) for instance in instances])
-    return {k: v for k, v in state.items() if not k.startswith("buckets.0.")} | {"buckets.0.table": table}
-
-
-def _without_table(model: RandomPathGenerator, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Makes each row of the table the bias of an instance of zero weight: the same activations and class."""
-    rest = {k: v for k, v in state.items() if k != "buckets.0.table"}
-    weight = torch.zeros_like(model.state_dict()["buckets.0.instances.0.weight"])
-    for i, row in enumerate(state["buckets.0.table"]):
-        rest |= {f"buckets.0.instances.{i}.weight": weight, f"buckets.0.instances.{i}.bias": row}
-    return rest
+LOADERS: dict[type, Callable[[Path], nn.Module]] = {
+    GanConfig: load_generator,
+    ClassifierConfig: load_classifier,
+    InversionConfig: load_inverter,
+}
 
 
 def export_checkpoint(
@@ -225,6 +192,6 @@ def export_checkpoint(
     """Stores a run's checkpoint again, smaller; the card is kept and says how it is stored."""
     card = load_card(source)
     config = from_dict(card["config"])
-    model = load_generator(source) if isinstance(config, GanConfig) else load_classifier(source)
+    model = LOADERS[type(config)](source)
     about = {key: value for key, value in card.items() if key not in WRITTEN}
     save_checkpoint(destination, model, config, about, dtype, first_bucket)

@@ -16,10 +16,11 @@ import torch
 from torch import Tensor
 
 from rpgan.checkpoint import CARD, WEIGHTS, save_checkpoint
-from rpgan.config import DataConfig, GanConfig, GeneratorConfig, override
+from rpgan.config import DataConfig, GanConfig, GeneratorConfig
 from rpgan.errors import UserError
 from rpgan.layouts import MODELS, Converted, Source
 from rpgan.models.generator import RandomPathGenerator, build_generator
+from rpgan.overrides import override
 
 LARGEST = 8 * 2**30  # bytes; the largest released generator has 3·2³⁰
 BROKEN = ("fc", "sn_conv32", "sn_resnet48")  # that the released code names but cannot run

@@ -1,6 +1,5 @@
 """Every score of a generator that the data and networks on this disk allow (specification, section 6)."""
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +25,7 @@ from rpgan.metrics.perceptual import FeatureDistance, load_lpips
 from rpgan.metrics.prd import prd
 from rpgan.models.generator import RandomPathGenerator, render
 from rpgan.references import Reference, available, find_reference, fitting, mean_histogram
+from rpgan.results import save
 from rpgan.training.score import Score
 
 ROUTES = 100  # of the layer diversity, as in the paper
@@ -169,5 +169,4 @@ def table(evaluation: Evaluation) -> str:
 
 def save_json(evaluation: Evaluation, path: Path) -> None:
     """Writes an evaluation as JSON; missing folders are made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(asdict(evaluation), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    save(path, asdict(evaluation))

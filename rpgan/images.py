@@ -7,6 +7,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
+from rpgan.files import replacing
+
 
 def to_float(images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
     """Converts levels 0 … 255 to float32 in [-1, 1]."""
@@ -49,6 +51,6 @@ def save_png(image: UInt8[Tensor, "c h w"], path: str | Path) -> None:
     """Writes one image of 1 (grey) or 3 (RGB) channels as PNG; missing folders are made."""
     from PIL import Image
 
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
     pixels = image.cpu().permute(1, 2, 0).numpy()
-    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(path, format="PNG")
+    with replacing(Path(path)) as aside:
+        Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(aside, format="PNG")

@@ -20,10 +20,11 @@ from rpgan.datasets import SPLITS, ImageDataset, load_dataset
 from rpgan.datasets.catalogue import find, is_present
 from rpgan.download import data_root
 from rpgan.errors import UserError
+from rpgan.experiments import EXPERIMENTS
+from rpgan.files import replacing
 from rpgan.metrics.color import histograms
 from rpgan.metrics.features import EXTRACTORS, Extractor, load_extractor
 from rpgan.metrics.frechet import Moments
-from rpgan.presets import EXPERIMENTS
 
 BATCH = 500  # images in memory at once
 KEPT = 5_000  # feature vectors, beside the moments of all images
@@ -107,11 +108,8 @@ def save_reference(reference: Reference, path: Path) -> None:
         arrays[f"{name}:mean"] = moments.mean
         arrays[f"{name}:scatter"] = moments.scatter[np.triu_indices(len(moments.mean))]
         arrays[f"{name}:features"] = reference.features[name].numpy().astype(np.float16)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".part")
-    with aside.open("wb") as file:
+    with replacing(path) as aside, aside.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-    aside.replace(path)
 
 
 def load_reference(path: Path) -> Reference:

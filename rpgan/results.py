@@ -11,6 +11,7 @@ from platform import python_version
 from typing import Any
 
 from rpgan.errors import UserError
+from rpgan.files import replacing
 
 PROFILES = ("smoke", "book", "paper")
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -98,22 +99,27 @@ def _plain(key: str, value: Any) -> Any:
 
 def save(path: Path, document: Mapping[str, Any]) -> None:
     """Writes JSON aside and renames it, so that a reader never sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".partial")
-    aside.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    aside.replace(path)
+    text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    with replacing(path) as aside:
+        aside.write_text(text, encoding="utf-8")
 
 
 def read_results(profile: str) -> dict[str, Measured]:
-    """Returns every result of a profile by `NOTEBOOK/key`; empty where nothing was run."""
+    """Returns every result of a profile by `NOTEBOOK/key`; empty where nothing was run.
+
+    Raises UserError that names a file which `write_results` did not write.
+    """
     files = sorted((build_root() / "results" / check_profile(profile)).glob("*.json"))
     return {f"{path.stem}/{key}": m for path in files for key, m in _read(path).items()}
 
 
 def _read(path: Path) -> dict[str, Measured]:
-    document = json.loads(path.read_text(encoding="utf-8"))
-    run = {name: document[name] for name in ("profile", "seed", "device", "changed")}
-    return {key: _measured(entry, run) for key, entry in document["results"].items()}
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        run = {name: document[name] for name in ("profile", "seed", "device", "changed")}
+        return {key: _measured(entry, run) for key, entry in document["results"].items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(f"{path} holds no results ({error}); run the chapter again with --force") from None
 
 
 def _measured(entry: dict[str, Any], run: dict[str, Any]) -> Measured:

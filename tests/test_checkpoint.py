@@ -20,10 +20,11 @@ from rpgan.checkpoint import (
     satisfies,
     save_checkpoint,
 )
-from rpgan.config import ClassifierConfig, to_dict
+from rpgan.config import ClassifierConfig
 from rpgan.errors import UserError
 from rpgan.models.classifier import build_classifier
 from rpgan.models.generator import render
+from rpgan.overrides import to_dict
 
 
 @pytest.fixture
@@ -115,6 +116,9 @@ def test_a_classifier_is_not_a_generator(tmp_path, saved):
         load_classifier(saved)
 
 
+@pytest.mark.tried(
+    "fault", "a checkpoint with a flipped bit, cut off, or without weights", "one line that names the file"
+)
 def test_damaged_weights_are_noticed(saved):
     weights = saved / "weights.safetensors"
     content = bytearray(weights.read_bytes())
@@ -174,6 +178,9 @@ def test_only_the_same_config_satisfies(saved, tiny):
 
 
 @pytest.mark.parametrize("name", ["write_text", "write_bytes", "rename"])
+@pytest.mark.tried(
+    "fault", "a checkpoint that fails while it is written", "the old one stays, nothing beside it"
+)
 def test_a_crash_leaves_the_old_checkpoint_whole(saved, generator, tiny, monkeypatch, name):
     before = {path.name: path.read_bytes() for path in saved.iterdir()}
 

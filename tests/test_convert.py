@@ -324,6 +324,11 @@ def test_every_single_tensor_is_needed(name: str, tmp_path: Path) -> None:
         (lambda w: {"generator": w}, "names to tensors only"),
     ],
 )
+@pytest.mark.tried(
+    "hostile",
+    "released checkpoints with other tensors than their arguments say",
+    "one line that names the tensor; nothing is written",
+)
 def test_tensors_that_do_not_fit_are_named(spoil: Spoil, message: str, tmp_path: Path) -> None:
     weights, _, arguments = LAYOUTS["resnet32"]
     with pytest.raises(UserError, match=message) as error:
@@ -350,6 +355,11 @@ def test_tensors_that_do_not_fit_are_named(spoil: Spoil, message: str, tmp_path:
         ({"betas": 0.5}, "betas"),
     ],
 )
+@pytest.mark.tried(
+    "hostile",
+    "`params.json` that contradicts the tensors",
+    "one line that names the entry; nothing is written",
+)
 def test_arguments_that_contradict_the_tensors_are_named(changes: dict, message: str, tmp_path: Path) -> None:
     weights, _, arguments = LAYOUTS["resnet32"]
     with pytest.raises(UserError, match=message):
@@ -375,6 +385,7 @@ class Payload:
         return Path.touch, (self.witness,)
 
 
+@pytest.mark.tried("hostile", "pickled code among the tensors of a released checkpoint", "it is not executed")
 def test_code_in_a_file_is_not_run(tmp_path: Path) -> None:
     weights, _, arguments = LAYOUTS["resnet32"]
     witness = tmp_path / "executed"
@@ -391,6 +402,7 @@ def test_code_in_a_file_is_not_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("part", [0, 1, 4, 100, 0.3, 0.9, 0.999])
+@pytest.mark.tried("fault", "a released checkpoint cut off", "one line; nothing is written")
 def test_cut_files_are_refused(part: float, tmp_path: Path) -> None:
     weights, _, arguments = LAYOUTS["resnet32"]
     source, params, out = write(tmp_path, weights, BASE | arguments)
@@ -403,6 +415,9 @@ def test_cut_files_are_refused(part: float, tmp_path: Path) -> None:
         convert(source, params, out)
 
 
+@pytest.mark.tried(
+    "hostile", "a released checkpoint that unpacks to more than it is", "refused before it does"
+)
 def test_files_that_unpack_to_more_than_they_are_are_refused(tmp_path: Path) -> None:
     weights, _, arguments = LAYOUTS["resnet32"]
     source, params, out = write(tmp_path, weights | {"zeros": torch.zeros(10**6)}, BASE | arguments)

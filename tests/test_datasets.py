@@ -95,6 +95,7 @@ def test_digits_are_found_where_torchvision_puts_them(digits: tuple, root: Path)
         (lambda content: content[:10], "3 lengths"),
     ],
 )
+@pytest.mark.tried("fault", "MNIST files with a wrong header or length", "one line that names the file")
 def test_spoilt_idx_files_are_refused(spoil: Callable, message: str, tmp_path: Path) -> None:
     path = tmp_path / "images"
     path.write_bytes(spoil(idx(np.zeros((2, 28, 28), np.uint8))))
@@ -105,6 +106,7 @@ def test_spoilt_idx_files_are_refused(spoil: Callable, message: str, tmp_path: P
 @pytest.mark.parametrize(
     "spoil", [lambda c: c[:-12], lambda c: b"no gzip", lambda c: c[:30] + b"???" + c[33:]]
 )
+@pytest.mark.tried("fault", "MNIST files with broken compression", "one line that names the file")
 def test_broken_gzip_is_refused(spoil: Callable, tmp_path: Path) -> None:
     path = tmp_path / "images.gz"
     path.write_bytes(spoil(gzip.compress(idx(RNG.integers(0, 9, (2, 28, 28), np.uint8)))))
@@ -313,6 +315,9 @@ def test_public_sets_are_read_from_a_zip_and_say_jpeg(tmp_path: Path, root: Path
     assert cifar.provenance == "cifar10 from cifar10.zip, train split: 2 images, JPEG-encoded"
 
 
+@pytest.mark.tried(
+    "fault", "an absent or empty folder, other files, no zip, images beside classes", "one line that names it"
+)
 def test_unreadable_sets_are_user_errors(tmp_path: Path) -> None:
     cases = {"none": "does not exist", "empty": "is empty", "text": "only .txt", "file.tar": "is neither"}
     (tmp_path / "empty").mkdir()
@@ -329,6 +334,9 @@ def test_unreadable_sets_are_user_errors(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("keep", [0, 20, 60])
+@pytest.mark.tried(
+    "fault", "images cut off, in a folder and in a zip", "one line that names the image; no cache is left"
+)
 def test_corrupt_images_are_named_and_leave_no_cache(keep: int, tmp_path: Path, root: Path) -> None:
     write_images(tmp_path / "set", ["good.png", "torn.png"], (64, 64))
     torn = tmp_path / "set" / "torn.png"
@@ -340,6 +348,7 @@ def test_corrupt_images_are_named_and_leave_no_cache(keep: int, tmp_path: Path, 
 
 
 @pytest.mark.parametrize("name", ["../1.png", "a/../../1.png", "/etc/1.png", "..\\1.png", "C:\\1.png"])
+@pytest.mark.tried("hostile", "zips with entries that lead outside", "refused")
 def test_zip_entries_that_lead_outside_are_refused(name: str, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as file:
         file.writestr(name, b"")
@@ -347,6 +356,9 @@ def test_zip_entries_that_lead_outside_are_refused(name: str, tmp_path: Path) ->
         load_path(tmp_path / "set.zip")
 
 
+@pytest.mark.tried(
+    "hostile", "entries of a zip that unpack, and images that decode, to too much", "refused before they do"
+)
 def test_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_images(tmp_path / "set", ["1.png"])
     pack(tmp_path / "set", tmp_path / "set.zip")
@@ -359,6 +371,7 @@ def test_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         load_path(tmp_path / "set")
 
 
+@pytest.mark.tried("fault", "a damaged entry of a zip", "one line that names the entry")
 def test_damaged_zip_entries_are_named(tmp_path: Path) -> None:
     write_images(tmp_path / "set", ["1.png"])
     content = bytearray(pack(tmp_path / "set", tmp_path / "set.zip").read_bytes())

@@ -120,6 +120,7 @@ def test_shares_of_the_buckets_sum_to_one(model: Path) -> None:
         assert sum(v for k, v in shares.items() if name in k) == pytest.approx(1)
 
 
+@pytest.mark.tried("determinism", "an evaluation, twice", "the same scores")
 def test_the_same_seed_gives_the_same_scores(model: Path) -> None:
     first, again, other = (evaluate(model, 40, seed).scores for seed in (0, 0, 1))
     assert first == again and first != other

@@ -1,5 +1,7 @@
 """Fréchet distance between two sets of features, from streamed float64 moments."""
 
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rpgan.errors import UserError
+from rpgan.files import replacing
+
+# What numpy raises for a file that is not one of its own.
+DAMAGE = (OSError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 class Moments:
@@ -55,8 +61,8 @@ class Moments:
 
     def save(self, path: str | Path) -> None:
         """Writes n, mean and scatter as .npz; missing folders are made."""
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with Path(path).open("wb") as file:  # np.savez would add a suffix to a bare path
+        # np.savez would add a suffix to a bare path.
+        with replacing(Path(path)) as aside, aside.open("wb") as file:
             np.savez_compressed(file, n=self.n, mean=self.mean, scatter=self.scatter)
 
     @classmethod
@@ -67,7 +73,7 @@ class Moments:
                 moments = cls()
                 moments._merge(int(saved["n"]), saved["mean"], saved["scatter"])
                 return moments
-        except (OSError, KeyError, ValueError) as error:
+        except DAMAGE as error:
             raise UserError(f"cannot read {path} ({error}); expected a file of Moments.save") from error
 
 
