@@ -10,6 +10,7 @@ from torch import Tensor
 from rpgan.analysis.variation import variation_grid
 from rpgan.checkpoint import load_generator
 from rpgan.errors import UserError
+from rpgan.files import replacing
 from rpgan.images import save_png, tile, to_uint8
 from rpgan.models.generator import render
 
@@ -22,7 +23,6 @@ def write_samples(model: str | Path, n: int, seed: int, out: Path) -> None:
     rng = torch.Generator().manual_seed(seed)
     paths, latents = generator.sample_paths(n, rng), generator.sample_latents(n, rng)
     images = to_uint8(render(generator, paths, latents))
-    out.parent.mkdir(parents=True, exist_ok=True)
     WRITERS[out.suffix](out, images, paths)
 
 
@@ -31,7 +31,8 @@ def _write_png(out: Path, images: Tensor, paths: Tensor) -> None:
 
 
 def _write_npz(out: Path, images: Tensor, paths: Tensor) -> None:
-    np.savez_compressed(out, images=images.permute(0, 2, 3, 1).numpy(), paths=paths.numpy())
+    with replacing(out) as aside, aside.open("wb") as file:
+        np.savez_compressed(file, images=images.permute(0, 2, 3, 1).numpy(), paths=paths.numpy())
 
 
 WRITERS: dict[str, Callable[[Path, Tensor, Tensor], None]] = {".png": _write_png, ".npz": _write_npz}
@@ -39,15 +40,15 @@ WRITERS: dict[str, Callable[[Path, Tensor, Tensor], None]] = {".png": _write_png
 
 def write_grid(model: str | Path, n: int, seed: int, out: Path) -> None:
     """Draws one path and writes its variation grid, n alternatives a bucket, as PNG."""
-    from rpgan.plotting import draw_variation, figure_of, style
+    from rpgan.plotting import draw_variation, figure_of, plain_style
 
     if out.suffix != ".png":
         raise UserError(f"--out {out}; expected a name that ends in .png")
     generator = load_generator(model)
     rng = torch.Generator().manual_seed(seed)
     grid = variation_grid(generator, generator.sample_paths(1, rng)[0], n, rng)
-    style()
+    plain_style()
     figure, (ax,) = figure_of(1, width=5.4, ratio=0.5)
     draw_variation(ax, grid)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, bbox_inches="tight")
+    with replacing(out) as aside:
+        figure.savefig(aside, bbox_inches="tight", format="png")

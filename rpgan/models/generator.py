@@ -38,7 +38,7 @@ class RandomPathGenerator(nn.Module):
         self.buckets = cast(Sequence[Bucket], nn.ModuleList(buckets))  # typed as what it holds
         self.links = nn.ModuleList(links)  # links[l] follows bucket l: reshape, BatchNorm, activation
         self.latent_shape = tuple(latent_shape)
-        LATENTS[latent](self, torch.randn(1, *latent_shape))
+        LATENTS[latent](self, _drawn(latent_shape))
         self.strategy = "auto"
 
     @property
@@ -94,6 +94,12 @@ class RandomPathGenerator(nn.Module):
         """Whether equal beginnings give equal activations, which BatchNorm in the first bucket forbids."""
         stateless = next(self.buckets[0].buffers(), None) is None
         return latents is None and self.latent is not None and (stateless or not self.training)
+
+
+def _drawn(shape: Sequence[int]) -> Tensor:
+    """A Gaussian vector; without data on the meta device, whose randn takes a second to load."""
+    z = torch.empty(1, *shape)
+    return z if z.is_meta else z.normal_()
 
 
 def _learned(generator: RandomPathGenerator, value: Tensor) -> None:

@@ -1,10 +1,10 @@
 """Drawing: arrays in, matplotlib axes out. Nothing is computed here that a conclusion could rest on."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -23,26 +23,32 @@ PALETTE = [
 PAPER = "#58616f"  # the colour of what the paper published
 
 
+LOOK: dict[Any, Any] = {
+    "figure.dpi": 130,
+    "figure.constrained_layout.use": True,
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.labelsize": 9,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "image.interpolation": "nearest",
+}
+
+
 def style() -> None:
     """Sets the look of all figures that follow: white ground, quiet axes, a colour-blind-safe palette."""
-    sns.set_theme(
-        style="ticks",
-        palette=PALETTE,
-        rc={
-            "figure.dpi": 130,
-            "figure.constrained_layout.use": True,
-            "font.size": 9,
-            "axes.titlesize": 9,
-            "axes.labelsize": 9,
-            "xtick.labelsize": 8,
-            "ytick.labelsize": 8,
-            "legend.fontsize": 8,
-            "legend.frameon": False,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "image.interpolation": "nearest",
-        },
-    )
+    import seaborn as sns  # with SciPy and pandas, which take longer to load than a single figure to draw
+
+    sns.set_theme(style="ticks", palette=PALETTE, rc=LOOK)
+
+
+def plain_style() -> None:
+    """The look of a figure that is all images, without loading seaborn."""
+    plt.rcParams.update(LOOK)
 
 
 def draw_sheet(ax: Axes, images: Tensor, columns: int, padding: int = 1, title: str = "") -> None:
@@ -71,7 +77,7 @@ def draw_variation(ax: Axes, grid: VariationGrid, padding: int = 1) -> None:
         [size / 2, cell + gap + (columns - 1) * cell / 2], ["original", "other instances of the bucket"]
     )
     ax.tick_params(length=0)
-    sns.despine(ax=ax, left=True, bottom=True)
+    ax.spines[:].set_visible(False)
 
 
 def figure_of(n: int, width: float = 7.0, ratio: float = 0.5) -> tuple[Figure, list[Axes]]:
@@ -101,7 +107,7 @@ def draw_paths(ax: Axes, bucket_sizes: Sequence[int], routes: Tensor) -> None:
     ax.set_xticks(range(1, len(bucket_sizes) + 1), [f"$B_{b + 1}$" for b in range(len(bucket_sizes))])
     ax.set_yticks([])
     ax.tick_params(length=0)
-    sns.despine(ax=ax, left=True, bottom=True)
+    ax.spines[:].set_visible(False)
 
 
 def draw_shares(ax: Axes, shares: Mapping[str, Sequence[float]], buckets: Sequence[int]) -> None:

@@ -1,0 +1,89 @@
+"""The benchmark: complete rows, the same images from every contender, and the page that reads them."""
+
+import json
+
+import pytest
+import torch
+
+from rpgan import costs
+from rpgan.benchmark import benchmark, write_benchmark
+from rpgan.benchmark.measures import ROUTING
+from rpgan.benchmark.networks import SIZES, STRATEGIES, Networks, one_by_one
+from rpgan.errors import UserError
+from rpgan.training.machine import build_fabric
+
+BESIDE = {"diversity_shared", "diversity_unshared", "optimiser_zero", "optimiser_skip"}
+COMPRESSION = {"linear_sample", "compressed_sample"}
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory):
+    out = tmp_path_factory.mktemp("benchmark") / "benchmark.json"
+    write_benchmark("tiny", out, "cpu", echo=lambda line: None)
+    return json.loads(out.read_text())
+
+
+@pytest.fixture(scope="module")
+def networks():
+    return Networks(4, build_fabric("float32", "cpu"), SIZES["tiny"])
+
+
+def test_every_strategy_has_a_row_for_everything(document):
+    found = [(r["what"], r["width"], r["precision"], r["strategy"]) for r in document["rows"]]
+    assert len(found) == len(set(found)) and all(r["ms"] > 0 for r in document["rows"])
+    for precision in ("float32", "bfloat16"):
+        assert {f for f in found if f[2] == precision and f[0] in ROUTING} == {
+            (what, 4, precision, strategy) for what in ROUTING for strategy in STRATEGIES
+        }
+        beside = BESIDE | (COMPRESSION if precision == "float32" else set())
+        assert {f[0] for f in found if f[2] == precision} == {*ROUTING, *beside}
+    assert set(ROUTING) == {"forward", "g_step", "iteration", "sample_10k"}
+    assert document["machine"]["processor"] and document["settings"]["n_in"] == 3
+
+
+def test_the_sizes_are_those_that_are_asked_for():
+    assert SIZES["full"].widths == (32, 64, 128, 256) and SIZES["quick"].widths == (32, 64)
+    assert all((s.batch_size, s.n_in) == (64, 40) for s in (SIZES["full"], SIZES["quick"]))
+    with pytest.raises(UserError, match=r"'huge'.*full, quick, tiny"):
+        benchmark("huge")
+
+
+def test_the_naive_loop_makes_the_same_images(networks, rng):
+    generator = networks.routed.raw.eval()
+    routes = generator.sample_paths(7, rng)
+    with torch.no_grad():
+        torch.testing.assert_close(one_by_one(generator, routes), generator(routes))
+
+
+def test_the_naive_loop_calls_an_instance_for_every_image(networks):
+    calls = []
+    for bucket in networks.routed.raw.buckets:
+        for instance in bucket.instances:
+            instance.register_forward_hook(lambda _, args, out: calls.append(len(args[0])))
+    networks.naive._generate(6, torch.Generator().manual_seed(0))
+    assert calls == [1] * 6 * len(networks.routed.raw.buckets)
+
+
+def test_the_naive_loop_generates_anew_for_every_discriminator_step(networks):
+    fakes = list(networks.naive._fakes(torch.Generator().manual_seed(0)))
+    assert len(fakes) == networks.routed.config.train.d_steps
+    assert all(f.requires_grad and len(f) == networks.batch_size for f in fakes)
+    assert not any(f.requires_grad for f in networks.routed._fakes(torch.Generator().manual_seed(0)))
+
+
+def test_the_page_shows_the_rows(document):
+    parts = costs.cost_parts(document)
+    assert document["machine"]["processor"] in parts["cost_machine"]
+    naive = next(r["ms"] for r in document["rows"] if r["what"] == "iteration" and r["strategy"] == "naive")
+    assert f"{costs._milliseconds(naive)}" in parts["cost_times"]
+    assert "least 4" in parts["cost_aims"] and "unmeasured" in parts["cost_aims"]  # width 64 is not in it
+    assert all(part.count("::::") % 2 == 0 for part in parts.values())
+
+
+def test_without_a_benchmark_the_page_says_so(tmp_path):
+    assert costs.read_benchmark(tmp_path / "none.json") is None
+    assert set(costs.cost_parts(None).values()) == {costs.UNMEASURED}
+
+
+def test_the_paper_fits_in_8_gib():
+    assert float(costs.memory_table().split("cifar10-rpgan`\n  - ")[1].split()[0]) < 8

@@ -1,0 +1,111 @@
+"""Memory: what is computed beforehand is what a run takes."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from rpgan.config import GanConfig
+from rpgan.memory import sampling_memory, training_memory
+from rpgan.models.generator import build_generator
+from rpgan.overrides import override, to_dict
+from rpgan.presets import resolve
+
+GIB = 2**30
+# Memory freed goes back to the system at once, so that the resident size shows what is in use.
+AT_ONCE = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536", "OMP_NUM_THREADS": "1"}
+MEASURE = """
+import json, resource, sys
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from rpgan.overrides import from_dict, override
+from rpgan.datasets.memory import MemoryImages
+from rpgan.models.generator import build_generator, render
+from rpgan.training.gan import GanTask
+
+torch.set_num_threads(1)
+config = from_dict(json.loads(sys.argv[1]))
+fabric = Fabric(accelerator="cpu", devices=1, precision=sys.argv[3])
+noise = np.zeros((64, *config.generator.image_shape), np.uint8)
+data = MemoryImages(noise, torch.zeros(64, dtype=torch.int64), ("none",), "noise")
+
+def train(config, steps):
+    task = GanTask(config, fabric, data)
+    images = data.__getitems__(list(range(task.batch_size)))
+    for step in range(steps):
+        task.update(step, *images)
+
+def sample(config, n):
+    generator = build_generator(config.generator)
+    render(generator, generator.sample_paths(n, torch.Generator()))
+
+run = {"train": train, "sample": sample}[sys.argv[2]]
+run(override(config, {"generator.widths": [4] * 4, "discriminator.widths": [4] * 4}), 2)
+pages = int(open("/proc/self/statm").read().split()[1])
+run(config, {"train": 2, "sample": 256}[sys.argv[2]])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - pages * resource.getpagesize())
+"""
+SMALL = {
+    "generator.widths": (96,) * 4,
+    "generator.bucket_sizes": (8,) * 5,
+    "discriminator.widths": (64,) * 4,
+    "train.batch_size": 24,
+    "train.d_steps": 2,
+    "train.features": "pixels",
+}
+
+
+def measured(config: GanConfig, what: str, precision: str = "32-true") -> int:
+
+    command = [sys.executable, "-c", MEASURE, json.dumps(to_dict(config)), what, precision]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **AT_ONCE})
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout.split()[-1])
+
+
+@pytest.mark.parametrize(
+    ("precision", "changes"),
+    [("float32", {}), ("float32", {"train.ema": 0.99, "train.batch_size": 8}), ("bfloat16", {})],
+)
+def test_training_takes_what_was_computed(precision, changes):
+    config = resolve("cifar10-rpgan", "paper", SMALL | changes)
+    mode = {"float32": "32-true", "bfloat16": "bf16-mixed"}[precision]
+    expected = training_memory(config, precision).peak
+    assert measured(config, "train", mode) == pytest.approx(expected, rel=0.2)
+
+
+def test_sampling_takes_what_was_computed():
+    config = resolve("cifar10-rpgan", "paper", SMALL)
+    assert measured(config, "sample") == pytest.approx(sampling_memory(config.generator).peak, rel=0.2)
+
+
+@pytest.mark.parametrize("name", ["cifar10-rpgan", "cifar10-gan"])
+def test_weights_are_counted_as_they_are_built(name):
+    config = resolve(name, "smoke")
+    built = build_generator(config.generator)
+    expected = 4 * sum(t.numel() for t in (*built.parameters(), *built.buffers()))
+    assert training_memory(config).kept["weights of the generator"] == expected
+
+
+def test_the_largest_model_of_the_paper_is_computed_without_being_built():
+    memory = sampling_memory(resolve("lsun-rpgan", "paper").generator)
+    assert memory.kept["weights"] == pytest.approx(4 * 733.2e6, rel=1e-3)
+
+
+def test_the_run_of_cifar10_fits_in_8_gib():
+    memory = training_memory(resolve("cifar10-rpgan", "paper"))
+    assert memory.peak < 8 * GIB and f"{memory.peak / GIB:.2f} GiB" in memory.line()
+    assert memory.table().count("GiB") == len(memory.kept) + len(memory.phases) + 1
+
+
+def test_an_average_and_a_larger_batch_take_more():
+    config = resolve("mnist-rpgan", "smoke")
+    plain, averaged, larger = (
+        training_memory(override(config, changes))
+        for changes in ({}, {"train.ema": 0.9}, {"train.batch_size": 8})
+    )
+    assert averaged.peak - plain.peak == averaged.kept["averaged generator"]
+    assert all(larger.phases[phase] > plain.phases[phase] for phase in plain.phases)
