@@ -37,12 +37,16 @@ lint: $(INSTALLED) ## Style, types and the direction of imports
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/zizmor --offline --quiet .github/workflows
 
 test-code: $(INSTALLED)
 	$(BIN)/pytest -n $(JOBS) -m "not slow and not pages"
+	$(BIN)/python -m rpgan.tried
 
 test-all-code: $(INSTALLED)
 	$(BIN)/pytest -n $(JOBS) -m "not pages"
+	$(BIN)/python -m rpgan.tried
 
 test-notebooks: $(INSTALLED)
 	$(BIN)/rpgan run --profile smoke --prepare-only
@@ -57,5 +61,5 @@ clean: ## Remove what was built; .venv, runs and downloads stay
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "rpgan needs Python 3.11 or later, got $$($(PYTHON) --version 2>&1); try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[book,test]'
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[book,cluster,test]'
 	@touch $@

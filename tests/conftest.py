@@ -3,7 +3,11 @@
 In every test beartype checks the package's signatures: see --jaxtyping-packages in pyproject.toml.
 """
 
+import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -44,3 +48,16 @@ def saved(tmp_path: Path, generator: RandomPathGenerator, tiny: GanConfig) -> Pa
     directory = tmp_path / "saved"
     save_checkpoint(directory, generator, tiny, {"steps": 7, "data": "none"})
     return directory
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """The system's Chromium; without one a skip that says so, on CI a failure."""
+    from playwright.sync_api import sync_playwright
+
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        stop = pytest.fail if os.environ.get("CI") else pytest.skip
+        stop("no Chromium on this system; install the package chromium")
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])

@@ -172,7 +172,7 @@ def test_an_interruption_says_how_to_go_on(run, monkeypatch):
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("rpgan.training.train", interrupt)
+    monkeypatch.setattr("rpgan.obtain.train", interrupt)
     status, _, err = run("train", "mnist-linear", "--profile", "smoke")
     assert status == 130 and err == "rpgan: interrupted; the same command again continues a training\n"
 

@@ -8,8 +8,8 @@ from torch import nn
 
 from rpgan.config import DiscriminatorConfig
 from rpgan.errors import UserError
+from rpgan.experiments import EXPERIMENTS
 from rpgan.models.discriminator import ARCHITECTURES, build_discriminator
-from rpgan.presets import EXPERIMENTS
 
 CONFIGS = {
     "sn-resnet": DiscriminatorConfig(widths=(4, 5, 5)),

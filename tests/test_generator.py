@@ -12,9 +12,9 @@ from rpgan import paths
 from rpgan.checkpoint import load_generator, save_checkpoint
 from rpgan.config import GanConfig, GeneratorConfig, standard_twin
 from rpgan.errors import UserError
+from rpgan.experiments import EXPERIMENTS, RESNET_64, RESNET_128
 from rpgan.models.bucket import STRATEGIES
 from rpgan.models.generator import ARCHITECTURES, RandomPathGenerator, build_generator, eval_mode, render
-from rpgan.presets import EXPERIMENTS, RESNET_64, RESNET_128
 
 BASE = {
     "sn-resnet-32": GeneratorConfig(widths=(6, 4, 4, 5), bucket_sizes=(3, 2, 3, 1, 4)),
@@ -110,6 +110,11 @@ def test_what_is_loaded_is_what_was_saved(config, storage, tmp_path):
     assert storage != ("float32", "instances") or torch.equal(got, expected)
 
 
+@pytest.mark.tried(
+    "determinism",
+    "the images of paths in another order and in other batches",
+    "equal but for rounding, in every architecture",
+)
 def test_an_image_depends_on_its_path_only(config):
     generator = settled(build_generator(config, seed=1))
     routes, latents = draw(generator)

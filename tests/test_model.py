@@ -8,8 +8,8 @@ from torch import nn
 import rpgan
 from rpgan.analysis import model
 from rpgan.config import GeneratorConfig
+from rpgan.experiments import EXPERIMENTS
 from rpgan.models.generator import build_generator
-from rpgan.presets import EXPERIMENTS
 
 SMALL = GeneratorConfig(
     architecture="fc", image_shape=(1, 4, 4), widths=(6, 5), bucket_sizes=(3, 2, 2), latent_dim=4

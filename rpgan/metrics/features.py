@@ -67,7 +67,8 @@ def pixels(name: str, device: str) -> Extractor:
 def project_classifier(name: str, device: str) -> Extractor:
     """Last hidden layer of one of this project's own classifiers, for images of its shape.
 
-    Images that were padded to a larger size (MNIST at 32 pixels) are cropped back to it.
+    Images that were padded to a larger size (MNIST at 32 pixels) are cropped back to it; of coloured images a
+    classifier of grey ones sees the brightest channel at every position.
     """
     from rpgan.checkpoint import load_classifier
 
@@ -75,6 +76,7 @@ def project_classifier(name: str, device: str) -> Extractor:
     channels, height, width = classifier.image_shape
 
     def trunk(images: Tensor) -> Tensor:
+        images = images.amax(1, keepdim=True) if channels == 1 else images
         top, left = (images.shape[2] - height) // 2, (images.shape[3] - width) // 2
         if images.shape[1] != channels or not (0 <= top <= 2 and 0 <= left <= 2):
             expected = f"{classifier.image_shape}, which {name} was trained on"
