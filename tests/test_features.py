@@ -73,8 +73,10 @@ def test_a_classifier_receives_minus_one_to_one(monkeypatch):
     extractor = load_extractor("mnist-cnn")
     levels = torch.tensor([[[[0, 255], [0, 255]]]], dtype=torch.uint8)
     assert extractor(levels).tolist() == [[-1, 1, -1, 1]] and extractor.dim == 4
-    with pytest.raises(UserError, match=r"\(3, 2, 2\); expected \(1, 2, 2\)"):
-        extractor(levels.expand(1, 3, 2, 2))
+    colored = torch.cat([levels, levels.flip(3), torch.zeros_like(levels)], dim=1)
+    assert extractor(colored).tolist() == [[1, 1, 1, 1]], "the brightest channel at every position"
+    with pytest.raises(UserError, match=r"\(1, 1, 2\); expected \(1, 2, 2\)"):
+        extractor(levels[:, :, :1])
 
 
 def test_inception_reads_its_file_and_nothing_else(monkeypatch, tmp_path):

@@ -158,7 +158,8 @@ def test_a_run_leaves_a_signed_copy_with_its_results(tmp_path: Path) -> None:
     assert run({"rate": 2}) == [receipt] and executed.stat().st_mtime_ns == written
     assert "unchanged" in lines[-1]
     assert notebooks.outdated(notebook, "smoke", {"rate": 3}, tmp_path) == ["changed: parameters"]
-    assert run({"rate": 2}, force=True) != [receipt] and executed.stat().st_mtime_ns != written
+    run({"rate": 2}, force=True)
+    assert executed.stat().st_mtime_ns != written
     assert f"to run, --force; took {receipt.seconds:.1f} s the last time" in lines[-2]
 
 

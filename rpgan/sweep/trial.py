@@ -144,7 +144,7 @@ def read_row(trial: Trial) -> Row | None:
     return row if row.digest == trial.digest else None
 
 
-def row_of(document: Mapping[str, Any]) -> Row:
+def row_of(document: Any) -> Row:
     """Returns a row from plain data; raises UserError where a field is missing or unknown."""
     expected = {field.name for field in fields(Row)}
     if not isinstance(document, Mapping) or set(document) != expected:
