@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from rpgan.errors import MissingCheckpoint, UserError
@@ -19,6 +20,15 @@ TYPES: dict[str, tuple[type, ...]] = {
     "list": (list,),
     "tuple": (list, tuple),
 }
+WAITS = """\
+:::{{admonition}} Not executed under this profile
+:class: warning
+The chapter reads a trained model that is not here, so that this page has its question only.
+
+```text
+{}
+```
+:::"""
 # One line that is written over on a terminal; nothing where the output goes to a file.
 PROGRESS: dict[str, Any] = {"bar_format": "{desc}: cell {n_fmt} of {total_fmt}, {elapsed}", "leave": False}
 
@@ -118,8 +128,7 @@ def put_aside(notebook: Path, profile: str, reason: str, root: Path = CHECKOUT) 
     from nbformat.v4 import new_markdown_cell
 
     page = read(notebook, as_version=4)
-    note = f":::{{admonition}} Not executed under this profile\n:class: warning\n{reason}\n:::"
-    page.cells = [page.cells[0], new_markdown_cell(note, id="waits")]
+    page.cells = [page.cells[0], new_markdown_cell(WAITS.format(fill(reason, 72)), id="waits")]
     done = executed_path(profile, notebook)
     done.parent.mkdir(parents=True, exist_ok=True)
     receipt = replace(draft(notebook, profile, {}, root), waits_for=reason)

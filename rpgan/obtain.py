@@ -74,7 +74,7 @@ def _refuse_hours(config: Config, profile: str, changes: Mapping[str, Any] | Non
     if profile == "book" and not changes:
         raise MissingCheckpoint(
             f"{config.name} with the settings of the profile book is neither committed nor trained in "
-            f"{run_directory(config, profile)}; train it ({config.train.steps:,} steps, maybe hours): "
+            f"runs/{profile}; train it ({config.train.steps:,} steps, maybe hours): "
             f"rpgan train {config.name}; or change a setting in overrides, or take --profile smoke"
         )
 
