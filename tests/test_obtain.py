@@ -1,6 +1,5 @@
 """A committed checkpoint serves only where its card fits; otherwise something is trained."""
 
-
 import pytest
 import torch
 
