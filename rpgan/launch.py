@@ -6,7 +6,6 @@ serves for the book that is built there; committed files carry the address only 
 
 import json
 import re
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,8 @@ import yaml
 
 from rpgan.errors import UserError
 from rpgan.files import replacing
+from rpgan.notebooks import chapters
+from rpgan.receipts import git
 
 GITHUB = re.compile(r"(?:https://|ssh://git@|git@)github\.com[:/]([\w.-]+)/([\w.-]+?)(?:\.git)?/?")
 COLAB_CELL = re.compile(r'repository, ref = "[^"\n]*", "[^"\n]*"')
@@ -73,19 +74,9 @@ def configured(config: Mapping[str, Any]) -> Repository | None:
 
 def of_checkout(root: Path) -> Repository | None:
     """Returns the checkout's own remote and the branch or tag it is at; None where it has none on GitHub."""
-    url = _git(root, "remote", "get-url", "origin")
-    ref = _git(root, "describe", "--tags", "--exact-match") or _git(root, "rev-parse", "--abbrev-ref", "HEAD")
+    url = git(root, "remote", "get-url", "origin")
+    ref = git(root, "describe", "--tags", "--exact-match") or git(root, "rev-parse", "--abbrev-ref", "HEAD")
     return parse(url, ref if ref and ref != "HEAD" else "main")
-
-
-def _git(root: Path, *arguments: str) -> str:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10
-        )
-    except (OSError, subprocess.TimeoutExpired):  # a download without git has no remote either
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def with_launch_buttons(config: Mapping[str, Any], root: Path) -> dict[str, Any]:
@@ -104,7 +95,7 @@ def stamp(root: Path) -> list[Path]:
     """
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     repository, changed = configured(config), []
-    for path in [root / "README.md", *sorted((root / "notebooks").glob("[0-9][0-9]_*.ipynb"))]:
+    for path in [root / "README.md", *chapters(root)]:
         before = path.read_text(encoding="utf-8")
         stamped = _readme if path.suffix == ".md" else _notebook
         after = stamped(before, repository, path.relative_to(root).as_posix())

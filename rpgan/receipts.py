@@ -91,16 +91,19 @@ def commit(root: Path) -> str:
     """Returns the checked-out commit, with "+changes" where files differ from it; "unknown" without git."""
     if not (root / ".git").exists():  # git itself would answer for a repository that this one lies in
         return "unknown"
-    head, changes = _git(root, "rev-parse", "--short=12", "HEAD"), _git(root, "status", "--porcelain")
+    head, changes = git(root, "rev-parse", "--short=12", "HEAD"), git(root, "status", "--porcelain")
     return f"{head or 'unknown'}{'+changes' if changes else ''}"
 
 
-def _git(root: Path, *arguments: str) -> str:
+def git(root: Path, *arguments: str) -> str:
+    """Returns what git prints in a checkout; "" where it fails, hangs or is not installed."""
     try:
-        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True)
-    except OSError:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
         return ""
-    return done.stdout.strip()
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def executed_path(profile: str, notebook: Path) -> Path:
