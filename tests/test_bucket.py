@@ -6,7 +6,7 @@ from torch import nn
 
 from rpgan.errors import UserError
 from rpgan.models.blocks import UpBlock, UpConv
-from rpgan.models.bucket import STRATEGIES, Bucket, by_instance
+from rpgan.models.bucket import STRATEGIES, Bucket, by_instance, reordered
 
 LAYERS = {
     "linear": (lambda: nn.Linear(5, 7), (5,)),
@@ -42,6 +42,23 @@ def test_strategies_agree_with_the_loop(strategy, layer, index, rng):
         assert (e is None) == (g is None)
         if e is not None:
             torch.testing.assert_close(g, e, rtol=1e-12, atol=1e-12)
+
+
+FORMATS = {
+    "contiguous": lambda x: x.contiguous(),
+    "channels last": lambda x: x.to(memory_format=torch.channels_last),
+    "every second pixel": lambda x: x.repeat_interleave(2, dim=3)[..., ::2],
+    "one row for all": lambda x: x[:1].expand_as(x),
+}
+
+
+@pytest.mark.parametrize("formatted", FORMATS.values(), ids=FORMATS)
+def test_rows_are_reordered_in_any_memory_format(formatted, rng):
+    x = formatted(torch.arange(5.0 * 3 * 4 * 2).reshape(5, 3, 4, 2))
+    order = torch.randperm(5, generator=rng)
+    taken = reordered(x, order, order.argsort())
+    assert torch.equal(taken, x[order])
+    assert taken.stride() == x[order].stride()
 
 
 def test_an_instance_that_was_not_drawn_has_no_gradient(rng):

@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from rpgan.config import DiscriminatorConfig
 from rpgan.errors import UserError
 from rpgan.experiments import EXPERIMENTS
+from rpgan.models.blocks import pooled
 from rpgan.models.discriminator import ARCHITECTURES, build_discriminator
 
 CONFIGS = {
@@ -85,6 +87,15 @@ def test_the_papers_discriminator_for_cifar10():
     ]
     assert {b.conv2.out_channels for b in blocks} == {128}
     assert [isinstance(b.skip, nn.Conv2d) for b in blocks] == [True, True, False, False]
+
+
+@pytest.mark.parametrize("size", [(4, 4), (6, 2), (8, 10)])
+def test_a_pooled_convolution_is_the_convolution_and_its_mean_over_2x2(size):
+    conv, x = (
+        nn.Conv2d(3, 5, 3, padding=1, dtype=torch.float64),
+        torch.randn(2, 3, *size, dtype=torch.float64),
+    )
+    torch.testing.assert_close(pooled(conv, x), F.avg_pool2d(conv(x), 2))
 
 
 def test_an_unknown_architecture_is_refused():
