@@ -7,9 +7,10 @@ import torch
 from torch import nn
 
 from rpgan import paths
-from rpgan.analysis import inversion, search
+from rpgan.analysis import editing, inversion, search
 from rpgan.config import InversionConfig
 from rpgan.errors import UserError
+from rpgan.experiments import EXPERIMENTS
 from rpgan.images import to_uint8
 from rpgan.models.bucket import Bucket
 from rpgan.models.generator import RandomPathGenerator, render
@@ -278,7 +279,7 @@ def test_errors_of_equal_and_of_opposite_images():
         inversion.pixel_error(black, white).tolist() == [1, 1]
         and not inversion.pixel_error(black, black).any()
     )
-    assert inversion.color_change(black, white).tolist() == [1, 1]
+    assert editing.color_change(black, white).tolist() == [1, 1]
     assert inversion.feature_error(lambda x: x.flatten(1).float())(black, white)[0] == pytest.approx(
         255 * math.sqrt(192)
     )
@@ -286,10 +287,10 @@ def test_errors_of_equal_and_of_opposite_images():
 
 def test_edges_ignore_contrast_and_colours_ignore_places(rng):
     image = torch.randint(100, (1, 1, 8, 8), generator=rng).to(torch.uint8)
-    assert float(inversion.edge_change(image, image * 2)) == pytest.approx(0, abs=1e-6)
-    assert float(inversion.edge_change(image, image.flip(3))) > 0.1
-    assert float(inversion.color_change(image, image.flip(3))) == pytest.approx(0, abs=1e-12)
-    assert float(inversion.color_change(image, image * 2)) > 0.1
+    assert float(editing.edge_change(image, image * 2)) == pytest.approx(0, abs=1e-6)
+    assert float(editing.edge_change(image, image.flip(3))) > 0.1
+    assert float(editing.color_change(image, image.flip(3))) == pytest.approx(0, abs=1e-12)
+    assert float(editing.color_change(image, image * 2)) > 0.1
 
 
 def test_a_ratio_of_means_and_its_interval(rng):
@@ -310,6 +311,24 @@ def test_true_paths_have_no_error_and_random_ones_no_advantage(generator, rng):
     assert chance.interval[0] < 1.05 and chance.interval[1] > 0.95
 
 
+def test_images_are_drawn_again_from_the_paths_that_were_read_off_them(examined, rng):
+    generator, inverter, routes, _ = examined
+    made = to_uint8(render(generator, routes[::7]))
+    images = {"made": made, "negative": 255 - made}
+    remade = inversion.reconstruct(generator, inverter, images, inversion.error_measures("pixels"), rng)
+    assert torch.equal(to_uint8(render(generator, remade.routes["made"])), made)
+    table = remade.rows()
+    assert list(table) == [("made", inversion.PIXELS), ("negative", inversion.PIXELS)]
+    assert table["made", inversion.PIXELS]["over random"] == 0
+    assert table["negative", inversion.PIXELS]["over random"] > 0.5
+
+
+def test_real_images_are_distinct_and_need_no_download_where_packaged(rng):
+    config = EXPERIMENTS["mnist-rpgan"]
+    images = inversion.real_images(config, True, 20, rng)
+    assert images.shape == (20, 1, 32, 32) and len(images.unique(dim=0)) == 20
+
+
 class Shade(nn.Module):
     """Makes the whole image brighter."""
 
@@ -326,8 +345,8 @@ def test_an_edit_is_selective_where_one_bucket_moves_and_another_colours(rng):
     shading = Bucket(Shade(i) for i in range(4))
     generator = RandomPathGenerator([moving, shading], [nn.Identity(), nn.Identity()], (1, 32, 32), "fixed")
     generator.latent.fill_(-0.8)
-    measures = {"colour": inversion.color_change, "edges": inversion.edge_change}
-    edits = inversion.edit(generator.eval(), generator.sample_paths(12, rng), 2, measures, rng)
+    measures = {"colour": editing.color_change, "edges": editing.edge_change}
+    edits = editing.edit(generator.eval(), generator.sample_paths(12, rng), 2, measures, rng)
     assert edits.buckets == (0, 1) and edits.changes["edges"].shape == (12, 2)
     shares = edits.shares()
     assert shares["edges"][0] > 0.95 and shares["colour"][1] > 0.9

@@ -261,6 +261,15 @@ def test_source_notebooks_follow_the_template(path: Path) -> None:
             assert (kind in cell["metadata"].get("mystnb", {})) == (
                 "image" in cell["metadata"].get("mystnb", {})
             )
+    # Parameters, Colab's cell and what only draws aside, a chapter calls, shows and concludes.
+    shown = [
+        line
+        for source, cell in zip(sources[1:], code[1:], strict=True)
+        for line in source.splitlines()
+        if line.strip() and "hide-input" not in cell["metadata"].get("tags", [])
+    ]
+    assert len(shown) <= 80
+    assert not any(re.match(r"\s*(class|def) ", line) for line in shown)
 
 
 def test_a_chapter_without_its_checkpoint_waits_in_the_book_and_is_an_error_alone(tmp_path: Path) -> None:

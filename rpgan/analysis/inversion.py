@@ -1,20 +1,23 @@
-"""The path behind an image: how well it is recovered, what it makes, what edits change (appendix B)."""
+"""The path behind an image: how well it is recovered, and what it makes (appendix B)."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from rpgan import paths as path
+from rpgan.config import GanConfig
+from rpgan.datasets import load_dataset
 from rpgan.images import to_uint8
-from rpgan.metrics.color import hellinger, histograms
+from rpgan.metrics.features import load_extractor
 from rpgan.models.generator import RandomPathGenerator, render
+from rpgan.models.inverter import Inverter, most_probable, read
+from rpgan.references import STAND_INS
 
 Measure = Callable[[Tensor, Tensor], Tensor]  # uint8 (n, c, h, w), the same -> distances (n,)
 RESAMPLED = 2_000  # bootstrap samples
+PIXELS = "pixels (RMS)"
 
 
 @dataclass(frozen=True)
@@ -87,27 +90,16 @@ def pixel_error(a: UInt8[Tensor, "n c h w"], b: UInt8[Tensor, "n c h w"]) -> Flo
     return (a.double() - b.double()).square().flatten(1).mean(1).sqrt() / 255
 
 
+def error_measures(features: str, device: str = "cpu") -> dict[str, Measure]:
+    """Error of pixels, and of features where these are others, by the name in tables."""
+    if features == "pixels":
+        return {PIXELS: pixel_error}
+    return {PIXELS: pixel_error, features: feature_error(load_extractor(features, device))}
+
+
 def feature_error(extractor: Callable[[Tensor], Tensor]) -> Measure:
     """Euclidean distance of features as a measure."""
     return lambda a, b: (extractor(a).double() - extractor(b).double()).norm(dim=1)
-
-
-def color_change(a: UInt8[Tensor, "n c h w"], b: UInt8[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
-    """Hellinger distance of the colour histograms, mean over channels: 0 to 1; places do not matter."""
-    return hellinger(histograms(a), histograms(b)).mean(1)
-
-
-def edge_change(a: UInt8[Tensor, "n c h w"], b: UInt8[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
-    """Distance of the edge maps, each of unit length: 0 to √2; colours and contrast do not matter."""
-    return (_edges(a) - _edges(b)).norm(dim=1)
-
-
-def _edges(images: Tensor) -> Tensor:
-    """Length of the grey level's gradient at every pixel, as vectors of unit length; float64."""
-    grey = F.pad(images.double().mean(1, keepdim=True), (1, 1, 1, 1), mode="replicate")
-    across = grey[..., 1:-1, 2:] - grey[..., 1:-1, :-2]
-    down = grey[..., 2:, 1:-1] - grey[..., :-2, 1:-1]
-    return F.normalize(torch.hypot(across, down).flatten(1), dim=1)
 
 
 @dataclass(frozen=True)
@@ -149,60 +141,44 @@ def over_random(
     return ratios
 
 
-@dataclass(frozen=True)
-class Edits:
-    """How much exchanging the instance of each bucket changes an image, by several measures."""
-
-    buckets: tuple[int, ...]
-    changes: dict[str, Tensor]  # measure → float64 (n, buckets), mean over the alternatives
-
-    def shares(self) -> dict[str, list[float]]:
-        """Each bucket's share in the sum of changes over all buckets and images, by measure."""
-        return {name: _shares(change.sum(0)).tolist() for name, change in self.changes.items()}
-
-    def leaning(self, first: str, second: str, rng: torch.Generator) -> "Leaning":
-        """Compares the shares of two measures, bucket by bucket, with intervals over images."""
-        a, b = self.changes[first], self.changes[second]
-        drawn = torch.randint(len(a), (RESAMPLED, len(a)), generator=rng)
-        differences = _shares(a[drawn].sum(1)) - _shares(b[drawn].sum(1))
-        tail = 0.025 / len(self.buckets)  # all intervals hold together (Bonferroni)
-        bounds = differences.quantile(torch.tensor([tail, 1 - tail], dtype=torch.float64), dim=0)
-        return Leaning(_shares(a.sum(0)) - _shares(b.sum(0)), bounds.T)
+def real_images(config: GanConfig, packaged: bool, n: int, rng: torch.Generator) -> UInt8[Tensor, "n c h w"]:
+    """Draws n held-out images of an experiment's data, of those that need no download where `packaged`."""
+    data = config.data
+    if packaged:
+        data = replace(data, name=STAND_INS.get(data.name, data.name))
+    dataset = load_dataset(data, config.generator.image_shape, "test")
+    images, _ = dataset.__getitems__(torch.randperm(len(dataset), generator=rng)[:n].tolist())
+    return images
 
 
 @dataclass(frozen=True)
-class Leaning:
-    """Difference of a bucket's shares in two kinds of change: above 0 it leans to the first kind."""
+class Reconstruction:
+    """Images of several kinds drawn again from the paths that were read off them."""
 
-    difference: Tensor  # float64 (buckets,)
-    interval: Tensor  # float64 (buckets, 2), 95 % for all buckets at once
+    routes: Mapping[str, Tensor]  # kind of images → int64 (n, n_buckets)
+    errors: Mapping[tuple[str, str], Ratio]  # kind, measure → error over that of random paths
 
-    def selective(self) -> bool:
-        """Whether one bucket surely leans to the first kind and another to the second."""
-        return bool((self.interval[:, 0] > 0).any() and (self.interval[:, 1] < 0).any())
+    def rows(self) -> dict[tuple[str, str], dict[str, float]]:
+        """Returns a table: kind and measure → error over that of random paths, with its interval."""
+        return {
+            key: {"over random": r.value, "95 % from": r.interval[0], "to": r.interval[1]}
+            for key, r in self.errors.items()
+        }
 
 
-def _shares(sums: Tensor) -> Tensor:
-    return sums / sums.sum(-1, keepdim=True)
-
-
-def edit(
+def reconstruct(
     generator: RandomPathGenerator,
-    routes: Int64[Tensor, "n n_buckets"],
-    n: int,
+    inverter: Inverter,
+    images: Mapping[str, Tensor],
     measures: Mapping[str, Measure],
     rng: torch.Generator,
-) -> Edits:
-    """Exchanges one bucket of every path for n other instances, or all there are, and measures the change."""
-    sizes = generator.bucket_sizes
-    buckets = tuple(b for b, size in enumerate(sizes) if size > 1)
-    originals = to_uint8(render(generator, routes))
-    columns: dict[str, list[Tensor]] = {name: [] for name in measures}
-    for bucket in buckets:
-        chosen = [path.alternatives(route, bucket, sizes[bucket], n, rng) for route in routes]
-        varied = torch.cat([path.vary(r, bucket, c) for r, c in zip(routes, chosen, strict=True)])
-        edited = to_uint8(render(generator, varied))
-        before = originals.repeat_interleave(len(chosen[0]), dim=0)
-        for name, measure in measures.items():
-            columns[name].append(measure(edited, before).double().view(len(routes), -1).mean(1))
-    return Edits(buckets, {name: torch.stack(column, dim=1) for name, column in columns.items()})
+    repeats: int = 4,
+) -> Reconstruction:
+    """Reads the most probable path off every image (uint8) and draws it, beside `repeats` random paths."""
+    routes = {kind: most_probable(read(inverter, some)) for kind, some in images.items()}
+    errors = {
+        (kind, measure): r
+        for kind, some in images.items()
+        for measure, r in over_random(generator, some, routes[kind], measures, repeats, rng).items()
+    }
+    return Reconstruction(routes, errors)

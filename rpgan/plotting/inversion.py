@@ -5,11 +5,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from torch import Tensor
 
-from rpgan.analysis.inversion import Recovery
+from rpgan.analysis.editing import Edits, Leaning
+from rpgan.analysis.inversion import Recovery, alike_first
 from rpgan.images import tile
-from rpgan.plotting import PALETTE, PAPER
+from rpgan.plotting import PALETTE, PAPER, draw_shares, figure_of
 
 
 def draw_accuracies(
@@ -35,6 +37,17 @@ def draw_accuracies(
     ax.set_xticks(xs, [f"bucket {bucket + 1}" for bucket in found])
     ax.set(ylim=(0, 1.04), ylabel="accuracy")
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
+
+
+def draw_confusions(found: Mapping[int, Recovery]) -> Figure:
+    """Draws the confusion of the least, the middle and the most accurate bucket, alike instances together."""
+    ranked = sorted(found, key=lambda bucket: found[bucket].accuracy)
+    shown = [ranked[0], ranked[len(ranked) // 2], ranked[-1]]
+    figure, axes = figure_of(len(shown), ratio=1.1)
+    for ax, bucket in zip(axes, shown, strict=True):
+        confusion, accuracy = found[bucket].confusion, found[bucket].accuracy
+        draw_confusion(ax, confusion, alike_first(confusion), f"bucket {bucket + 1}, accuracy {accuracy:.2f}")
+    return figure
 
 
 def draw_confusion(ax: Axes, confusion: Tensor, order: Tensor, title: str) -> None:
@@ -70,6 +83,18 @@ def draw_budgets(ax: Axes, curves: Mapping[str, Tensor], levels: Mapping[str, fl
     ax.set_ylim(bottom=0)
     ax.set(xlabel="rendered images", ylabel=label)
     ax.legend()
+
+
+def draw_edits(edits: Edits, leaning: Leaning) -> Figure:
+    """Draws each bucket's shares in all kinds of change, and how they differ between the two compared."""
+    figure, (left, right) = figure_of(2, width=7.5, ratio=0.7)
+    draw_shares(left, edits.shares(), edits.buckets)
+    first, second = leaning.kinds
+    label = f"share of {first} − of {second}"
+    draw_leaning(right, leaning.difference, leaning.interval, edits.buckets, label)
+    for ax in (left, right):
+        ax.tick_params(axis="x", rotation=30)
+    return figure
 
 
 def draw_leaning(ax: Axes, difference: Tensor, interval: Tensor, buckets: Sequence[int], label: str) -> None:
