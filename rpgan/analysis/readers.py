@@ -90,6 +90,10 @@ class Reader:
         """
         return {name: p @ self.factors[name].points for name, p in self.probabilities(images).items()}
 
+    def with_statistics(self, images: UInt8[Tensor, "n c h w"]) -> dict[str, Tensor]:
+        """The same readings, and `image_statistics` beside them."""
+        return {**self(images), **image_statistics(images)}
+
 
 def _cropped(images: Tensor, shape: Sequence[int]) -> Tensor:
     margins = [have - want for have, want in zip(images.shape[2:], shape[1:], strict=True)]
