@@ -42,7 +42,6 @@ lint: $(INSTALLED) ## Style, types and the direction of imports
 
 test-code: $(INSTALLED)
 	$(BIN)/pytest -n $(JOBS) -m "not slow and not pages"
-	$(BIN)/python -m rpgan.tried
 
 test-all-code: $(INSTALLED)
 	$(BIN)/pytest -n $(JOBS) -m "not pages"

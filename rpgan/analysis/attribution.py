@@ -13,6 +13,7 @@ from torch import Tensor
 
 from rpgan.errors import UserError
 from rpgan.images import to_uint8
+from rpgan.intervals import central_interval
 from rpgan.metrics import sobol
 from rpgan.models.generator import RandomPathGenerator, render
 from rpgan.results import Result
@@ -186,8 +187,8 @@ def _mean_centres(attribution: Attribution, names: Sequence[str]) -> tuple[Tenso
 
 
 def _with_interval(value: Tensor, resampled: Tensor, level: float) -> Centre:
-    ends = [float(resampled.quantile(q)) for q in ((1 - level) / 2, (1 + level) / 2)]
-    return Centre(float(value), (ends[0], ends[1]))
+    low, high = central_interval(resampled, level)
+    return Centre(float(value), (float(low), float(high)))
 
 
 def group_totals(

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rpgan import paths as path
 from rpgan.images import to_uint8
+from rpgan.intervals import central_interval
 from rpgan.metrics.color import hellinger, histograms
 from rpgan.models.generator import RandomPathGenerator, render
 
@@ -51,8 +52,8 @@ class Edits:
         a, b = self.changes[first], self.changes[second]
         drawn = torch.randint(len(a), (RESAMPLED, len(a)), generator=rng)
         differences = _shares(a[drawn].sum(1)) - _shares(b[drawn].sum(1))
-        tail = 0.025 / len(self.buckets)  # all intervals hold together (Bonferroni)
-        bounds = differences.quantile(torch.tensor([tail, 1 - tail], dtype=torch.float64), dim=0)
+        level = 1 - 0.05 / len(self.buckets)  # all intervals hold together (Bonferroni)
+        bounds = torch.stack(central_interval(differences, level))
         return Leaning((first, second), _shares(a.sum(0)) - _shares(b.sum(0)), bounds.T)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from rpgan.intervals import central_interval
 from rpgan.metrics.seeds import Spread, pooled_deviation, t_interval
 from rpgan.results import Result
 
@@ -187,4 +188,5 @@ def _noisy_ranks(
 ) -> tuple[float, float]:
     noise = torch.randn(n_draws, len(means), generator=rng, dtype=torch.float64)
     drawn = torch.tensor([_ranks(row, published) for row in means + noise * errors])
-    return float(drawn.quantile(0.025)), float(drawn.quantile(0.975))
+    low, high = central_interval(drawn)
+    return float(low), float(high)

@@ -10,6 +10,7 @@ from torch import Tensor
 from rpgan.config import GanConfig
 from rpgan.datasets import load_dataset
 from rpgan.images import to_uint8
+from rpgan.intervals import central_interval
 from rpgan.metrics.features import load_extractor
 from rpgan.models.generator import RandomPathGenerator, render
 from rpgan.models.inverter import Inverter, most_probable, read
@@ -115,8 +116,8 @@ def ratio(over: Float[Tensor, " n"], under: Float[Tensor, " n"], rng: torch.Gene
     """Divides the mean of one error by that of another, image by image the same."""
     drawn = torch.randint(len(over), (RESAMPLED, len(over)), generator=rng)
     ratios = over[drawn].mean(1) / under[drawn].mean(1)
-    low, high = ratios.double().quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-    return Ratio(float(over.mean() / under.mean()), (low, high), len(over))
+    low, high = central_interval(ratios)
+    return Ratio(float(over.mean() / under.mean()), (float(low), float(high)), len(over))
 
 
 def over_random(

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from rpgan import paths as path
+from rpgan.intervals import central_interval
 from rpgan.models.generator import RandomPathGenerator
 from rpgan.models.stacked import stacked
 from rpgan.results import Result
@@ -70,8 +71,8 @@ class Race:
         a, b = self.seconds[slow], self.seconds[fast]
         rounds = torch.randint(len(a), (2_000, len(a)), generator=rng)
         drawn = a[rounds].quantile(0.5, dim=1) / b[rounds].quantile(0.5, dim=1)
-        low, high = drawn.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-        return self.median(slow) / self.median(fast), (low, high)
+        low, high = central_interval(drawn)
+        return self.median(slow) / self.median(fast), (float(low), float(high))
 
 
 PAIRS = {  # what is compared → slow, fast

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rpgan.errors import UserError
+from rpgan.intervals import central_interval
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,7 @@ class Profile:
 
     def interval(self, level: float = 0.95) -> tuple[Tensor, Tensor]:
         """Ends of the percentile interval of every share, (layers,) each."""
-        low, high = _tails(self.resampled, level)
-        return low, high
+        return central_interval(self.resampled, level)
 
 
 def profile(
@@ -69,7 +69,7 @@ def rank_agreement(a: Profile, b: Profile, level: float = 0.95) -> Agreement:
         shapes = f"{tuple(a.resampled.shape)} and {tuple(b.resampled.shape)}"
         raise UserError(f"profiles of shapes {shapes}; expected the same layers and resamples for both")
     value = float(_spearman(a.shares[None], b.shares[None]))
-    low, high = _tails(_spearman(a.resampled, b.resampled), level)
+    low, high = central_interval(_spearman(a.resampled, b.resampled), level)
     return Agreement(value, float(low), float(high))
 
 
@@ -91,8 +91,3 @@ def _centred_ranks(values: Tensor) -> Float[Tensor, "n layers"]:
 
     ranks = torch.from_numpy(rankdata(values.numpy(), axis=1)).double()
     return ranks - ranks.mean(1, keepdim=True)
-
-
-def _tails(values: Tensor, level: float) -> Tensor:
-    tails = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
-    return torch.quantile(values.double(), tails, dim=0)

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rpgan.errors import UserError
+from rpgan.intervals import central_interval
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,7 @@ def layer_diversity(
     corrected = _corrected(sums, bucket_sizes)
     ratios = corrected[corrected[:, 0] != 0] / corrected[corrected[:, 0] != 0][:, :1]
     robust = _resampled_ratios(corrected, rng, n_resamples)
-    tail = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
-    low, high = torch.nanquantile(robust, tail, dim=0)
+    low, high = central_interval(robust, level, ignore_nan=True)
     totals = corrected.sum(0)
     return LayerDiversity(
         ratio_mean=ratios.mean(0),

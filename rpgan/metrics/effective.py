@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rpgan.intervals import central_interval
+
 SMALLEST = 1e-12  # of the largest distance, below which an eigenvalue is rounding
 
 
@@ -34,5 +36,5 @@ def effective_interval(
     """Percentile bootstrap interval of the effective number of the mean distances, over their samples."""
     chosen = torch.randint(len(distances), (n_resamples, len(distances)), generator=rng)
     numbers = torch.tensor([effective_number(distances[rows].mean(0)) for rows in chosen])
-    low, high = numbers.quantile(torch.tensor([(1 - level) / 2, (1 + level) / 2])).tolist()
-    return low, high
+    low, high = central_interval(numbers, level)
+    return float(low), float(high)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from rpgan import paths
 from rpgan.errors import UserError
+from rpgan.intervals import central_interval
 
 Statistic = Callable[[Int64[Tensor, "n b"]], Float[Tensor, "n d"]]  # paths -> numbers
 
@@ -99,12 +100,8 @@ def estimated(
     """
     terms = _terms(values.double())
     resampled = _indices(*(torch.tensordot(counts, term, 1) / len(term) for term in terms))
-    return Estimate(
-        value=_indices(*(term.mean(0) for term in terms)),
-        low=_quantile(resampled, (1 - level) / 2),
-        high=_quantile(resampled, (1 + level) / 2),
-        resampled=resampled,
-    )
+    low, high = _ends(resampled, level)
+    return Estimate(_indices(*(term.mean(0) for term in terms)), low, high, resampled)
 
 
 def resampling_counts(n: int, n_resamples: int, rng: torch.Generator) -> Float[Tensor, "resamples n"]:
@@ -158,5 +155,7 @@ def _mixed(base: Tensor, other: Tensor, bucket: int) -> Tensor:
     return mixed
 
 
-def _quantile(indices: Indices, q: float) -> Indices:
-    return Indices(**{f.name: getattr(indices, f.name).quantile(q, dim=0) for f in fields(Indices)})
+def _ends(indices: Indices, level: float) -> tuple[Indices, Indices]:
+    ends = {f.name: central_interval(getattr(indices, f.name), level) for f in fields(Indices)}
+    low, high = (Indices(**{name: pair[end] for name, pair in ends.items()}) for end in (0, 1))
+    return low, high

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from rpgan.intervals import central_interval
+
 
 @dataclass(frozen=True)
 class Share:
@@ -50,6 +52,5 @@ def share_of_sums(
     """Divides sums over routes, so that a route counts by how much it changes; NaN where nothing changes."""
     routes = torch.randint(len(part), (n_resamples, len(part)), generator=rng)
     resampled = part.double()[routes].sum(1) / whole.double()[routes].sum(1)
-    tails = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
-    low, high = torch.nanquantile(resampled, tails, dim=0)
-    return Share(part.double().sum(0) / whole.double().sum(0), low, high)
+    ends = central_interval(resampled, level, ignore_nan=True)
+    return Share(part.double().sum(0) / whole.double().sum(0), *ends)

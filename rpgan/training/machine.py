@@ -1,6 +1,5 @@
 """The machine a run happens on: device, precision, and a description for the card."""
 
-import importlib.metadata
 import os
 import platform
 from pathlib import Path
@@ -10,6 +9,7 @@ from lightning_fabric import Fabric
 
 from rpgan import __version__
 from rpgan.errors import UserError
+from rpgan.results import versions
 from rpgan.training.ranks import Averaging
 
 PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
@@ -69,8 +69,7 @@ def _has_fast_bfloat16(device: str) -> bool:
 
 def describe_versions() -> dict[str, str]:
     """Versions of Python and of the packages that a result depends on."""
-    own = {"rpgan": __version__, "python": platform.python_version()}
-    return own | {name: importlib.metadata.version(name) for name in NAMED}
+    return {"rpgan": __version__} | versions(*NAMED)
 
 
 def describe_machine(fabric: Fabric) -> dict[str, str | int]:

@@ -1,0 +1,18 @@
+"""Intervals from values that were drawn again and again, as a bootstrap gives them."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def central_interval(
+    resampled: Float[Tensor, "draws *rest"], level: float = 0.95, ignore_nan: bool = False
+) -> tuple[Float[Tensor, "*rest"], Float[Tensor, "*rest"]]:
+    """Returns the ends between which the middle `level` of all draws lie (percentile interval), as float64.
+
+    A NaN among the draws makes both ends NaN unless it is ignored.
+    """
+    tails = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64, device=resampled.device)
+    quantile = torch.nanquantile if ignore_nan else torch.quantile
+    low, high = quantile(resampled.double(), tails, dim=0)
+    return low, high

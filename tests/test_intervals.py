@@ -1,0 +1,20 @@
+"""Central intervals: order statistics of what was drawn."""
+
+import torch
+
+from rpgan.intervals import central_interval
+
+
+def test_the_middle_of_a_hundred_and_one_draws():
+    """Of 0, 1, …, 100 the middle 90 % lie between 5 and 95, whatever their order; columns on their own."""
+    draws = torch.randperm(101).float()
+    low, high = central_interval(torch.stack([draws, -2 * draws], dim=1), 0.9)
+    torch.testing.assert_close(low, torch.tensor([5.0, -190.0], dtype=torch.float64))
+    torch.testing.assert_close(high, torch.tensor([95.0, -10.0], dtype=torch.float64))
+
+
+def test_a_nan_spreads_unless_it_is_ignored():
+    draws = torch.tensor([1.0, torch.nan, 3.0])
+    assert all(end.isnan() for end in central_interval(draws))
+    low, high = central_interval(draws, 0.5, ignore_nan=True)
+    assert (float(low), float(high)) == (1.5, 2.5)
