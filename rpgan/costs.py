@@ -24,6 +24,7 @@ WORDS = {
     "diversity_unshared": "The same, nothing shared",
     "optimiser_zero": "Adam on all instances",
     "optimiser_skip": "Adam on the instances that were drawn",
+    "g_step_one_thread": "Forward and backward of the generator on one thread",
     "linear_sample": "64 digits of the linear generator",
     "compressed_sample": "64 digits of its compressed form",
 }

@@ -7,12 +7,18 @@ import torch
 
 from rpgan import costs
 from rpgan.benchmark import benchmark, write_benchmark
-from rpgan.benchmark.measures import ROUTING
+from rpgan.benchmark.measures import ROUTING, one_thread
 from rpgan.benchmark.networks import SIZES, STRATEGIES, Networks, one_by_one
 from rpgan.errors import UserError
 from rpgan.training.machine import build_fabric
 
-BESIDE = {"diversity_shared", "diversity_unshared", "optimiser_zero", "optimiser_skip"}
+BESIDE = {
+    "diversity_shared",
+    "diversity_unshared",
+    "optimiser_zero",
+    "optimiser_skip",
+    "g_step_one_thread",
+}
 COMPRESSION = {"linear_sample", "compressed_sample"}
 
 
@@ -69,6 +75,14 @@ def test_the_naive_loop_generates_anew_for_every_discriminator_step(networks):
     assert len(fakes) == networks.routed.config.train.d_steps
     assert all(f.requires_grad and len(f) == networks.batch_size for f in fakes)
     assert not any(f.requires_grad for f in networks.routed._fakes(torch.Generator().manual_seed(0)))
+
+
+def test_one_thread_is_one_thread_and_gives_them_back(networks, monkeypatch):
+    seen, before = [], torch.get_num_threads()
+    monkeypatch.setattr(networks.fabric, "backward", lambda loss: seen.append(torch.get_num_threads()))
+    for call in one_thread(networks, SIZES["tiny"]).values():
+        call()
+    assert seen == [1, 1] and torch.get_num_threads() == before
 
 
 def test_the_page_shows_the_rows(document):

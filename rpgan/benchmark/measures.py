@@ -138,8 +138,26 @@ def compression(networks: Networks, size: Size) -> dict[str, Call]:
     return {f"{name} auto": partial(sample, generator, paths) for name, generator, paths in entrants}
 
 
+def one_thread(networks: Networks, size: Size) -> dict[str, Call]:
+    """The generator's step where no operation is shared out among cores, which two images cannot fill."""
+    if networks.fabric.device.type != "cpu":
+        return {}
+
+    def alone(call: Call) -> None:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            call()
+        finally:
+            torch.set_num_threads(threads)
+
+    calls = _g_step(networks)
+    return {f"g_step_one_thread {strategy}": partial(alone, calls[strategy]) for strategy in ("auto", "twin")}
+
+
 BESIDE: dict[str, Callable[[Networks, Size], dict[str, Call]]] = {
     "diversity": diversity,
     "optimiser": optimiser,
     "compression": compression,
+    "one_thread": one_thread,
 }
