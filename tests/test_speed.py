@@ -18,9 +18,12 @@ def test_entrants_take_turns_on_new_paths():
         return {"a": torch.full((n, 1), len(drawn)), "b": torch.full((n, 1), -len(drawn))}
 
     entrants = {"a": lambda p: order.append(int(p[0])), "b": lambda p: order.append(int(p[0]))}
-    (result,) = race(entrants, draw, [2], 0.0, torch.device("cpu"), rounds=(3, 9))
-    assert order == [1, -1, 2, -2, 3, -3, 4, -4]  # the first round only warms up
-    assert result.batch_size == 2 and all(len(s) == 3 for s in result.seconds.values())
+    (result,) = race(entrants, draw, [2], 0.0, torch.device("cpu"), rounds=(9, 9))
+    rounds = list(zip(order[::2], order[1::2], strict=True))
+    assert rounds[0] == (1, -1) and len(rounds) == 10  # the first round only warms up
+    assert [{abs(path) for path in turn} for turn in rounds] == [{k} for k in range(1, 11)]
+    assert {first > 0 for first, _ in rounds[1:]} == {True, False}  # neither is always the first
+    assert list(result.seconds) == ["a", "b"] and all(len(s) == 9 for s in result.seconds.values())
 
 
 def test_a_slower_entrant_loses(rng):

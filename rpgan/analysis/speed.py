@@ -221,18 +221,20 @@ def interleaved(
 ) -> dict[str, Tensor]:
     """Seconds of every call, float64 (rounds,), made in turn; `calls()` prepares a round, which is not timed.
 
-    Takes `budget` seconds, within the least and most rounds; one round before them is not counted.
+    Takes `budget` seconds, within the least and most rounds; one round before them is not counted. Every
+    round has an order of its own, since a call pays for the state of memory that the one before it left.
     """
-    _round(calls(), device)
-    timed: list[dict[str, float]] = []
+    rng, timed = torch.Generator().manual_seed(0), list[dict[str, float]]()
+    names = list(_round(calls(), None, device))
     stop = time.perf_counter() + budget
     while len(timed) < rounds[0] or (len(timed) < rounds[1] and time.perf_counter() < stop):
-        timed.append(_round(calls(), device))
-    return {name: torch.tensor([t[name] for t in timed], dtype=torch.float64) for name in timed[0]}
+        order = torch.randperm(len(names), generator=rng).tolist()
+        timed.append(_round(calls(), [names[i] for i in order], device))
+    return {name: torch.tensor([t[name] for t in timed], dtype=torch.float64) for name in names}
 
 
-def _round(calls: Mapping[str, Call], device: torch.device) -> dict[str, float]:
-    return {name: _seconds(call, device) for name, call in calls.items()}
+def _round(calls: Mapping[str, Call], order: Sequence[str] | None, device: torch.device) -> dict[str, float]:
+    return {name: _seconds(calls[name], device) for name in order or calls}
 
 
 def _seconds(call: Call, device: torch.device) -> float:
