@@ -74,6 +74,7 @@ BOOK: dict[str, dict[str, Any]] = {
     | {
         "generator.widths": (32,) * 5,
         "discriminator.widths": (32, 48, 64, 96, 96),
+        "train.d_steps": 1,  # as for the paper's faces: with two, D leaves G behind
         "train.steps": 20_000,
         "train.evaluate_n": 5_000,
     },
