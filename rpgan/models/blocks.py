@@ -1,6 +1,7 @@
 """Layers that generators and discriminators are made of."""
 
 import math
+from collections.abc import Callable
 from typing import TypeVar
 
 import torch.nn.functional as F
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 L = TypeVar("L", nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+Layers = Callable[[str, Tensor], Tensor]  # name of a layer, its input -> its output
 
 
 def activation(leak: float) -> nn.Module:
@@ -41,8 +43,12 @@ class UpBlock(nn.Module):
         self.skip = conv3x3(channels, out_channels) if channels != out_channels else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        residual = self.conv1(upsampled(self.activation(x)))
-        return self.conv2(self.activation(residual)) + self.skip(upsampled(x))
+        return self.through(x, lambda name, x: self.get_submodule(name)(x))
+
+    def through(self, x: Tensor, layer: Layers) -> Tensor:
+        """The block around layers that are called by their names: its own, or those of many such blocks."""
+        residual = layer("conv1", upsampled(self.activation(x)))
+        return layer("conv2", self.activation(residual)) + layer("skip", upsampled(x))
 
 
 def upsampled(x: Tensor) -> Tensor:
@@ -58,7 +64,11 @@ class UpConv(nn.Module):
         self.conv = initialised(nn.ConvTranspose2d(channels, out_channels, 5, stride=2, padding=1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x)[..., :-1, :-1]  # stride 2 and padding 1 leave one row and column too many
+        return self.through(x, lambda _, x: self.conv(x))
+
+    def through(self, x: Tensor, layer: Layers) -> Tensor:
+        """The layer around its convolution, which may be those of many such layers (see UpBlock)."""
+        return layer("conv", x)[..., :-1, :-1]  # stride 2 and padding 1 leave one row and column too many
 
 
 class DownBlock(nn.Module):

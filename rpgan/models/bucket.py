@@ -52,12 +52,24 @@ def per_sample(instances: nn.ModuleList, x: Tensor, index: Tensor) -> Tensor:
 
 
 def by_instance(instances: nn.ModuleList, x: Tensor, index: Tensor) -> Tensor:
-    """Sorts the rows by instance, runs each drawn instance once on its share, and sorts back."""
+    """Sorts the rows by instance, runs each drawn instance once on its share, and sorts back.
+
+    Of instances made of layers (`through`, see blocks.UpBlock) only the layers run share by share; what has
+    no weights runs once on all rows.
+    """
     order = index.argsort(stable=True)
     drawn, shares = index[order].unique_consecutive(return_counts=True)
     back, order = order.argsort().to(x.device), order.to(x.device)
-    pieces = reordered(x, order, back).split(shares.tolist())
-    out = torch.cat([instances[i](piece) for i, piece in zip(drawn.tolist(), pieces, strict=True)])
+    called, sizes = [instances[i] for i in drawn.tolist()], shares.tolist()
+
+    def layer(name: str, x: Tensor) -> Tensor:
+        layers = [instance.get_submodule(name) for instance in called]
+        if isinstance(layers[0], nn.Identity):
+            return x
+        return torch.cat([layer(piece) for layer, piece in zip(layers, x.split(sizes), strict=True)])
+
+    x = reordered(x, order, back)
+    out = called[0].through(x, layer) if hasattr(called[0], "through") else layer("", x)
     return reordered(out, back, order)
 
 
