@@ -30,6 +30,7 @@ WORDS = {
 }
 ROUTED = ("forward", "g_step", "iteration", "sample_10k")
 AT_PAPER_SIZE = ("cifar10-rpgan", "cifar10-gan", "anime-rpgan", "lsun-rpgan")
+PARTS = ("cost_machine", "cost_aims", "cost_times", "cost_beside", "cost_operators")
 UNMEASURED = "*Unmeasured: no benchmark is stored.*"
 Times = dict[tuple[str, int, str, str], float]  # what, width, precision, strategy → milliseconds
 
@@ -42,13 +43,14 @@ def read_benchmark(path: Path) -> dict[str, Any] | None:
 def cost_parts(document: Mapping[str, Any] | None) -> dict[str, str]:
     """Returns the generated parts of the page by name."""
     if document is None:
-        return dict.fromkeys(("cost_machine", "cost_aims", "cost_times", "cost_beside"), UNMEASURED)
+        return dict.fromkeys(PARTS, UNMEASURED)
     times = _times(document)
     return {
         "cost_machine": _machine(document),
         "cost_aims": _aims(times),
         "cost_times": "\n\n".join(_strategies(times, what) for what in ROUTED),
         "cost_beside": _beside(times),
+        "cost_operators": _operators(document),
     }
 
 
@@ -152,6 +154,22 @@ def _extreme(found: Mapping[str, float], bound: str) -> str:
         return "unmeasured"
     worst = sorted(found, key=lambda place: found[place], reverse=bound == "at most")
     return f"{found[worst[0]]:.2f} ({worst[0]}); best {found[worst[-1]]:.2f}"
+
+
+def _operators(document: Mapping[str, Any]) -> str:
+    """Milliseconds and calls of every kind of operator in a step of the widest generator, in bfloat16."""
+    shares = document.get("operators") or []
+    if not shares:
+        return UNMEASURED
+    width = max(share["width"] for share in shares)
+    cells: dict[str, dict[str, str]] = {}
+    for share in shares:
+        if share["width"] == width and share["precision"] == "bfloat16":
+            cell = f"{_milliseconds(share['ms'])} ({share['calls']:,.0f})"
+            cells.setdefault(share["kind"], {})[share["strategy"]] = cell
+    rows = [[kind.capitalize(), found["auto"], found["twin"]] for kind, found in cells.items()]
+    header = [f"Width {width}, bfloat16: ms (calls)", "routed", HEADS["twin"]]
+    return table(header, rows, "plain", "50 25 25")
 
 
 def _beside(times: Times) -> str:

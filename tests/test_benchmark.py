@@ -9,6 +9,7 @@ from rpgan import costs
 from rpgan.benchmark import benchmark, write_benchmark
 from rpgan.benchmark.measures import ROUTING, one_thread
 from rpgan.benchmark.networks import SIZES, STRATEGIES, Networks, one_by_one
+from rpgan.benchmark.operators import BETWEEN, KINDS, OTHER
 from rpgan.errors import UserError
 from rpgan.training.machine import build_fabric
 
@@ -45,6 +46,18 @@ def test_every_strategy_has_a_row_for_everything(document):
         assert {f[0] for f in found if f[2] == precision} == {*ROUTING, *beside}
     assert set(ROUTING) == {"forward", "g_step", "iteration", "sample_10k"}
     assert document["machine"]["processor"] and document["settings"]["n_in"] == 3
+
+
+def test_the_kinds_of_operator_add_up_to_the_step(document):
+    shares = document["operators"]
+    assert {(s["precision"], s["strategy"]) for s in shares} == {
+        (p, s) for p in ("float32", "bfloat16") for s in ("auto", "twin")
+    }
+    routed = {s["kind"]: s for s in shares if (s["precision"], s["strategy"]) == ("bfloat16", "auto")}
+    assert set(routed) == {*KINDS.values(), OTHER, BETWEEN} and all(s["ms"] >= 0 for s in routed.values())
+    twin = {s["kind"]: s for s in shares if (s["precision"], s["strategy"]) == ("bfloat16", "twin")}
+    assert twin["convolutions, backward"]["calls"] == 7  # two in each of three blocks, and the last
+    assert routed["convolutions, backward"]["calls"] > 7
 
 
 def test_the_sizes_are_those_that_are_asked_for():

@@ -12,6 +12,7 @@ from torch import Tensor
 from rpgan.analysis.speed import Call, interleaved
 from rpgan.benchmark.measures import BESIDE, ROUTING
 from rpgan.benchmark.networks import CHUNK, SAMPLES, SIZES, Networks, Size
+from rpgan.benchmark.operators import Share, operators
 from rpgan.errors import UserError
 from rpgan.results import save
 from rpgan.training.machine import build_fabric, describe_machine, describe_versions
@@ -30,17 +31,20 @@ class Row:
 
 
 def benchmark(size: str, device: str = "auto", echo: Callable[[str], None] = print) -> dict[str, Any]:
-    """Measures everything of a size in SIZES; returns plain data: machine, settings, rows."""
+    """Measures everything of a size in SIZES; returns plain data: machine, settings, rows, operators."""
     if size not in SIZES:
         raise UserError(f"size {size!r}; expected one of {', '.join(SIZES)}")
     amount = SIZES[size]
     rows: list[Row] = []
+    shares: list[Share] = []
     for width in amount.widths:
         for precision in ("float32", "bfloat16"):
             fabric = build_fabric(precision, device)
-            for row in measure(width, precision, fabric, amount):
+            networks = Networks(width, fabric, amount)
+            for row in measure(networks, width, precision, amount):
                 rows.append(row)
                 echo(f"{row.what:<22}{row.width:>5} {row.precision:<9} {row.strategy:<12}{row.ms:>12.1f} ms")
+            shares += operators(networks, width, precision)
     machine = {k: v for k, v in describe_machine(build_fabric("float32", device)).items() if k != "precision"}
     return {
         "machine": machine,
@@ -48,6 +52,7 @@ def benchmark(size: str, device: str = "auto", echo: Callable[[str], None] = pri
         "size": size,
         "settings": {"batch_size": amount.batch_size, "n_in": amount.n_in},
         "rows": [asdict(row) for row in rows],
+        "operators": [asdict(share) for share in shares],
     }
 
 
@@ -56,9 +61,9 @@ def write_benchmark(size: str, out: Path, device: str = "auto", echo: Callable[[
     save(out, benchmark(size, device, echo))
 
 
-def measure(width: int, precision: str, fabric: Fabric, size: Size) -> Iterator[Row]:
+def measure(networks: Networks, width: int, precision: str, size: Size) -> Iterator[Row]:
     """Times forward, g_step, iteration and sample_10k by every strategy, and the other costs."""
-    networks = Networks(width, fabric, size)
+    fabric = networks.fabric
     for what, prepare in ROUTING.items():
         scale = SAMPLES / CHUNK if what == "sample_10k" else 1
         for strategy, times in timed(partial(prepare, networks), fabric, size).items():
