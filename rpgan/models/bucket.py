@@ -54,8 +54,9 @@ def per_sample(instances: nn.ModuleList, x: Tensor, index: Tensor) -> Tensor:
 def by_instance(instances: nn.ModuleList, x: Tensor, index: Tensor) -> Tensor:
     """Sorts the rows by instance, runs each drawn instance once on its share, and sorts back.
 
-    Of instances made of layers (`through`, see blocks.UpBlock) only the layers run share by share; what has
-    no weights runs once on all rows.
+    Where gradients are recorded, each operation costs more than its numbers: of instances made of layers
+    (`through`, see blocks.UpBlock) only the layers run share by share then, and what has no weights runs once
+    on all rows. Elsewhere shares run through the whole instance, since they fit into a processor's cache.
     """
     order = index.argsort(stable=True)
     drawn, shares = index[order].unique_consecutive(return_counts=True)
@@ -69,7 +70,8 @@ def by_instance(instances: nn.ModuleList, x: Tensor, index: Tensor) -> Tensor:
         return torch.cat([layer(piece) for layer, piece in zip(layers, x.split(sizes), strict=True)])
 
     x = reordered(x, order, back)
-    out = called[0].through(x, layer) if hasattr(called[0], "through") else layer("", x)
+    in_layers = torch.is_grad_enabled() and hasattr(called[0], "through")
+    out = called[0].through(x, layer) if in_layers else layer("", x)
     return reordered(out, back, order)
 
 
