@@ -67,7 +67,7 @@ BOOK: dict[str, dict[str, Any]] = {
     "cifar10-linear": CIFAR_CPU | {"train.steps": 15_000},
     "cifar10-linear-gan": CIFAR_CPU | {"train.steps": 5_000},
     "cifar10-explorer": CIFAR_CPU | {"generator.widths": (32,) * 4, "train.steps": 20_000},
-    "cifar10-dcgan": DCGAN_CPU | {"train.features": "cifar10-cnn"},
+    "cifar10-dcgan": DCGAN_CPU | {"train.features": "cifar10-cnn", "train.steps": 20_000},
     "colored-mnist-rpgan": DCGAN_CPU,
     "colored-mnist-gan": DCGAN_CPU,
     "sprites-rpgan": CPU_GAN
