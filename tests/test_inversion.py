@@ -12,6 +12,7 @@ from rpgan.config import InversionConfig
 from rpgan.errors import UserError
 from rpgan.experiments import EXPERIMENTS
 from rpgan.images import to_uint8
+from rpgan.metrics.color import color_change
 from rpgan.models.bucket import Bucket
 from rpgan.models.generator import RandomPathGenerator, render
 from rpgan.models.inverter import build_inverter, most_probable, read
@@ -279,7 +280,7 @@ def test_errors_of_equal_and_of_opposite_images():
         inversion.pixel_error(black, white).tolist() == [1, 1]
         and not inversion.pixel_error(black, black).any()
     )
-    assert editing.color_change(black, white).tolist() == [1, 1]
+    assert color_change(black, white).tolist() == [1, 1]
     assert inversion.feature_error(lambda x: x.flatten(1).float())(black, white)[0] == pytest.approx(
         255 * math.sqrt(192)
     )
@@ -289,8 +290,8 @@ def test_edges_ignore_contrast_and_colours_ignore_places(rng):
     image = torch.randint(100, (1, 1, 8, 8), generator=rng).to(torch.uint8)
     assert float(editing.edge_change(image, image * 2)) == pytest.approx(0, abs=1e-6)
     assert float(editing.edge_change(image, image.flip(3))) > 0.1
-    assert float(editing.color_change(image, image.flip(3))) == pytest.approx(0, abs=1e-12)
-    assert float(editing.color_change(image, image * 2)) > 0.1
+    assert float(color_change(image, image.flip(3))) == pytest.approx(0, abs=1e-12)
+    assert float(color_change(image, image * 2)) > 0.1
 
 
 def test_a_ratio_of_means_and_its_interval(rng):
@@ -345,7 +346,7 @@ def test_an_edit_is_selective_where_one_bucket_moves_and_another_colours(rng):
     shading = Bucket(Shade(i) for i in range(4))
     generator = RandomPathGenerator([moving, shading], [nn.Identity(), nn.Identity()], (1, 32, 32), "fixed")
     generator.latent.fill_(-0.8)
-    measures = {"colour": editing.color_change, "edges": editing.edge_change}
+    measures = {"colour": color_change, "edges": editing.edge_change}
     edits = editing.edit(generator.eval(), generator.sample_paths(12, rng), 2, measures, rng)
     assert edits.buckets == (0, 1) and edits.changes["edges"].shape == (12, 2)
     shares = edits.shares()

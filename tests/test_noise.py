@@ -12,7 +12,7 @@ from rpgan.datasets import load_dataset
 from rpgan.errors import UserError
 from rpgan.images import to_uint8
 from rpgan.metrics.agreement import Profile, chance, profile, rank_agreement
-from rpgan.metrics.color import color_distances
+from rpgan.metrics.color import color_change, color_distances
 from rpgan.metrics.features import Extractor
 from rpgan.metrics.frechet import Moments, frechet_distance
 from rpgan.models.generator import build_generator, render
@@ -157,7 +157,7 @@ def test_noise_in_a_linear_layer_has_its_closed_form(linear, rng):
 
 def test_changes_are_zero_between_equals_and_one_between_extremes():
     black, white = (torch.full((2, 3, 4, 4), level, dtype=torch.uint8) for level in (0, 255))
-    for change in (noise.total_change, noise.color_change):
+    for change in (noise.total_change, color_change):
         assert torch.equal(change(black, black), torch.zeros(2, dtype=torch.float64))
         assert torch.allclose(change(black, white), torch.ones(2, dtype=torch.float64))
 
@@ -165,7 +165,7 @@ def test_changes_are_zero_between_equals_and_one_between_extremes():
 def test_colour_is_that_of_the_layer_diversity(rng):
     images = torch.randint(256, (3, 2, 3, 8, 8), generator=rng, dtype=torch.uint8)
     expected = color_distances(images).mean(-1)[:, 0, 1]
-    assert torch.allclose(noise.color_change(images[:, 0], images[:, 1]), expected)
+    assert torch.allclose(color_change(images[:, 0], images[:, 1]), expected)
 
 
 def test_damage_grows_with_the_noise(twin, rng):
@@ -185,7 +185,7 @@ def test_damage_is_what_its_parts_say(twin, rng):
     images = perturbed_images(twin, 2, 0.5, trials)
     moved = (FEATURES(images[1]) - FEATURES(trials.clean[1])).norm(dim=1).mean()
     assert float(found.changes["semantic"][2, 0, 1]) == pytest.approx(float(moved), rel=1e-5)
-    colors = noise.color_change(images[0], trials.clean[0]).mean()
+    colors = color_change(images[0], trials.clean[0]).mean()
     assert float(found.changes["color"][2, 0, 0]) == pytest.approx(float(colors))
     far = frechet_distance(real, Moments(FEATURES(images.flatten(0, 1))))
     assert float(found.frechet[2, 0]) == pytest.approx(far)
@@ -206,9 +206,9 @@ def test_layers_do_equal_damage(twin, rng, target):
 
 def test_the_distance_may_be_another(twin, rng):
     trials = sample_trials(twin, 1, 2, rng)
-    alphas = equal_damage_alphas(twin, trials, 0.3, noise.color_change)
+    alphas = equal_damage_alphas(twin, trials, 0.3, color_change)
     images = perturbed_images(twin, 3, float(alphas[3]), trials)
-    done = noise.color_change(trials.clean.flatten(0, 1), images.flatten(0, 1)).mean()
+    done = color_change(trials.clean.flatten(0, 1), images.flatten(0, 1)).mean()
     assert float(done) == pytest.approx(0.3, rel=0.021)
 
 

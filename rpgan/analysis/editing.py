@@ -11,16 +11,10 @@ from torch import Tensor
 from rpgan import paths as path
 from rpgan.images import to_uint8
 from rpgan.intervals import central_interval
-from rpgan.metrics.color import hellinger, histograms
 from rpgan.models.generator import RandomPathGenerator, render
 
 Measure = Callable[[Tensor, Tensor], Tensor]  # uint8 (n, c, h, w), the same -> distances (n,)
 RESAMPLED = 2_000  # bootstrap samples
-
-
-def color_change(a: UInt8[Tensor, "n c h w"], b: UInt8[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
-    """Hellinger distance of the colour histograms, mean over channels: 0 to 1; places do not matter."""
-    return hellinger(histograms(a), histograms(b)).mean(1)
 
 
 def edge_change(a: UInt8[Tensor, "n c h w"], b: UInt8[Tensor, "n c h w"]) -> Float[Tensor, " n"]:

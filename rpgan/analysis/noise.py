@@ -12,7 +12,7 @@ from rpgan.config import GanConfig
 from rpgan.errors import UserError
 from rpgan.images import to_uint8
 from rpgan.metrics.agreement import Agreement, Profile, chance, profile, rank_agreement
-from rpgan.metrics.color import hellinger, histograms
+from rpgan.metrics.color import color_change
 from rpgan.metrics.features import Extractor, load_extractor
 from rpgan.metrics.frechet import Moments, frechet_distance
 from rpgan.models.generator import RandomPathGenerator, render
@@ -27,11 +27,6 @@ NOISE, EXCHANGE, PER_CHANGE = "noise, equal damage", "RPGAN", "RPGAN per total c
 def total_change(a: UInt8[Tensor, "n c h w"], b: UInt8[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
     """Root mean square difference of all pixels and channels, in [0, 1]."""
     return (a.double() - b.double()).flatten(1).square().mean(1).sqrt() / 255
-
-
-def color_change(a: UInt8[Tensor, "n c h w"], b: UInt8[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
-    """Hellinger distance of the images' histograms of 25 bins, mean over the channels, in [0, 1]."""
-    return hellinger(histograms(a), histograms(b)).mean(-1)
 
 
 @dataclass(frozen=True)

@@ -33,3 +33,8 @@ def color_distances(groups: UInt8[Tensor, "g k c h w"]) -> Float[Tensor, "g k k 
     """
     shares = histograms(groups.flatten(0, 1)).unflatten(0, groups.shape[:2])
     return hellinger(*torch.broadcast_tensors(shares[:, :, None], shares[:, None]))
+
+
+def color_change(a: UInt8[Tensor, "n c h w"], b: UInt8[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
+    """Hellinger distance of the images' histograms, mean over channels: 0 to 1; places do not matter."""
+    return hellinger(histograms(a), histograms(b)).mean(-1)

@@ -61,17 +61,17 @@ def by_instance(instances: nn.ModuleList, x: Tensor, index: Tensor) -> Tensor:
     order = index.argsort(stable=True)
     drawn, shares = index[order].unique_consecutive(return_counts=True)
     back, order = order.argsort().to(x.device), order.to(x.device)
-    called, sizes = [instances[i] for i in drawn.tolist()], shares.tolist()
+    used, sizes = [instances[i] for i in drawn.tolist()], shares.tolist()
 
     def layer(name: str, x: Tensor) -> Tensor:
-        layers = [instance.get_submodule(name) for instance in called]
+        layers = [instance.get_submodule(name) for instance in used]
         if isinstance(layers[0], nn.Identity):
             return x
-        return torch.cat([layer(piece) for layer, piece in zip(layers, x.split(sizes), strict=True)])
+        return torch.cat([run(piece) for run, piece in zip(layers, x.split(sizes), strict=True)])
 
     x = reordered(x, order, back)
-    in_layers = torch.is_grad_enabled() and hasattr(called[0], "through")
-    out = called[0].through(x, layer) if in_layers else layer("", x)
+    in_layers = torch.is_grad_enabled() and hasattr(used[0], "through")
+    out = used[0].through(x, layer) if in_layers else layer("", x)
     return reordered(out, back, order)
 
 
