@@ -11,7 +11,7 @@ import yaml
 from rpgan.errors import UserError
 from rpgan.results import Measured
 
-VERDICTS = ("reproduced", "same order", "not reproduced", "not attempted at this budget")
+VERDICTS = ("reproduced", "same order", "undecided", "not reproduced", "not attempted at this budget")
 KINDS = ("table", "figure", "number", "prose")
 SCALES = ("any", "paper")
 
@@ -56,9 +56,9 @@ def _ranks(value: Any, published: Any, least: float | int) -> bool:
     return bool(spearmanr(_numbers(value), _numbers(published)).statistic >= least)
 
 
-def _rises(value: Any, steps: Sequence[Sequence[int]]) -> bool:
-    numbers = _numbers(value)
-    return all(numbers[low - 1] < numbers[high - 1] for low, high in steps)
+def _above(value: Any, groups: Sequence[Sequence[int]]) -> bool:
+    upper, lower = ([_numbers(value)[place - 1] for place in group] for group in groups)
+    return min(upper) > max(lower)
 
 
 # name of a rule → (value, published, argument) → whether it holds; positions count from 1
@@ -71,7 +71,7 @@ RULES: dict[str, Callable[[Any, Any, Any], bool]] = {
     "less": lambda v, p, bound: all(number < bound for number in _numbers(v)),
     "largest": lambda v, p, places: 1 + _argmax(_numbers(v)) in places,
     "smallest": lambda v, p, places: 1 + _argmax([-number for number in _numbers(v)]) in places,
-    "rises": lambda v, p, steps: _rises(v, steps),  # [[1, 2]] says that the first is less than the second
+    "above": lambda v, p, groups: _above(v, groups),  # [[1, 2], [3]]: each of the first two exceeds the third
     "ranks": _ranks,  # least Spearman correlation with the published values
     "holds": lambda v, p, wanted: v is wanted,  # a truth value that the notebook computed
 }
@@ -97,20 +97,30 @@ def verdict(claim: Claim, measured: Measured | None) -> str:
     """Returns one of VERDICTS.
 
     A claim about trained networks can be reproduced by the paper's own budget only: under a smaller
-    profile, a rule that holds shows the same order. Raises UserError, naming the claim, where result and
-    rule do not fit.
+    profile, a rule that holds shows the same order. Where a bound is asked of a number with an interval,
+    the whole interval must keep it, or break it; otherwise the claim is undecided. Raises UserError,
+    naming the claim, where result and rule do not fit.
     """
     if measured is None:
         return "not attempted at this budget"
     try:
-        kept = holds(claim.rule, measured.value, claim.published)
-        ordered = kept or holds(claim.order, measured.value, claim.published)
+        kept = [holds(claim.rule, value, claim.published) for value in _ends(claim.rule, measured)]
+        weak = claim.order or claim.rule
+        ordered = [holds(weak, value, claim.published) for value in _ends(weak, measured)]
     except (UserError, ValueError, IndexError, ZeroDivisionError) as error:
         raise UserError(f"claim {claim.id}: {claim.result} does not fit its rule: {error}") from None
-    comparable = claim.scale == "any" or measured.profile == "paper"
-    if kept and comparable:
-        return "reproduced"
-    return "same order" if ordered else "not reproduced"
+    if all(kept):
+        comparable = claim.scale == "any" or measured.profile == "paper"
+        return "reproduced" if comparable else "same order"
+    if all(ordered):
+        return "same order"
+    return "undecided" if any(kept) or any(ordered) else "not reproduced"
+
+
+def _ends(rules: Mapping[str, Any], measured: Measured) -> list[Any]:
+    """Returns the values at which rules are judged: both ends of an interval where they are bounds."""
+    bounds = measured.interval is not None and rules.keys() <= {"greater", "less"}
+    return [measured.value, *(measured.interval or ())] if bounds else [measured.value]
 
 
 def load_ledger(path: Path) -> Ledger:

@@ -24,7 +24,7 @@ WORDS: dict[str, Callable[[Any], str]] = {
     "less": lambda x: f"less than {x:g}",
     "largest": lambda x: f"largest at {_either(x)}",
     "smallest": lambda x: f"smallest at {_either(x)}",
-    "rises": lambda x: " and ".join(f"number {low} below number {high}" for low, high in x),
+    "above": lambda x: f"{_listed(x[0])} above {_listed(x[1])}",
     "ranks": lambda x: f"rank correlation at least {x:g}",
     "holds": lambda x: "the chapter's test says yes" if x else "the chapter's test says no",
 }
@@ -36,6 +36,11 @@ Results = Mapping[str, Measured]
 
 def _either(places: list[int]) -> str:
     return "number " + " or ".join(str(place) for place in places)
+
+
+def _listed(places: list[int]) -> str:
+    *first, last = map(str, places)
+    return f"numbers {', '.join(first)} and {last}" if first else f"number {last}"
 
 
 def slug(outcome: str) -> str:
@@ -67,7 +72,7 @@ def summary(ledger: Ledger, results: Results) -> str:
             f"{{ref}}`{title} <ledger-{name.replace('_', '-')}>`" if name and of_chapter else f"**{title}**"
         )
         rows += [[label, *(str(n) if n else "–" for n in counts)]] if of_chapter else []
-    return table(["Chapter", *(badge(v) for v in VERDICTS)], rows, "counts", "36 16 16 16 16")
+    return table(["Chapter", *(badge(v) for v in VERDICTS)], rows, "counts", "30 14 14 14 14 14")
 
 
 def claims_tables(ledger: Ledger, results: Results, existing: set[str]) -> str:
@@ -105,7 +110,8 @@ def _row(claim: Claim, measured: Measured | None) -> list[str]:
 
 
 def _profile_note(measured: Measured) -> str:
-    return f", *{measured.profile}*, {measured.device}, seed {measured.seed}"
+    told = f", *{measured.profile}*, {measured.device}, seed {measured.seed}"
+    return f"{told}; {measured.note}" if measured.note else told
 
 
 def rule_text(claim: Claim) -> str:

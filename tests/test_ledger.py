@@ -24,10 +24,24 @@ CLAIM = Claim(
 LEDGER = CHECKOUT / "book" / "claims.yml"
 
 
-def test_a_verdict_is_one_of_four_and_computed() -> None:
+def test_every_verdict_is_computed() -> None:
     exact = replace(CLAIM, scale="any")
-    outcomes = [verdict(exact, None if v is None else Measured(v)) for v in (2.3, 4.0, 0.9, None)]
-    assert tuple(outcomes) == VERDICTS
+    found = [Measured(2.3), Measured(4.0), Measured(1.2, interval=(0.9, 1.4)), Measured(0.9), None]
+    assert tuple(verdict(exact, measured) for measured in found) == VERDICTS
+
+
+@pytest.mark.parametrize(
+    ("interval", "outcome"),
+    [
+        ((2.5, 3.0), "reproduced"),
+        ((1.5, 3.0), "same order"),
+        ((0.5, 3.0), "undecided"),
+        ((0.1, 0.9), "not reproduced"),
+    ],
+)
+def test_a_bound_is_asked_of_the_whole_interval(interval: tuple[float, float], outcome: str) -> None:
+    claim = replace(CLAIM, rule={"greater": 2}, scale="any")
+    assert verdict(claim, Measured(sum(interval) / 2, interval=interval)) == outcome
 
 
 def test_a_claim_about_training_is_reproduced_by_the_papers_budget_only() -> None:
@@ -46,7 +60,7 @@ def test_a_claim_about_training_is_reproduced_by_the_papers_budget_only() -> Non
         ({"less": 1}, 0.9, 1.0, None),
         ({"largest": [2, 3]}, [1, 5, 2], [6, 5, 2], None),
         ({"smallest": [1]}, [1, 5, 2], [3, 5, 2], None),
-        ({"rises": [[3, 2], [1, 2]]}, [1, 5, 2], [1, 2, 5], None),
+        ({"above": [[2, 3], [1]]}, [1, 5, 2], [2, 5, 2], None),
         ({"ranks": 0.9}, [10, 20, 40], [10, 40, 20], [1, 2, 3]),
         ({"holds": True}, True, False, None),
         ({"greater": 1, "less": 3}, 2, 4, None),
