@@ -85,12 +85,15 @@ def test_pooling_ignores_where_the_groups_lie():
 @pytest.mark.parametrize("n", [2, 10])
 def test_the_deviation_is_found_from_the_least_and_the_mean(n):
     draws = 3 + 2 * np.random.default_rng(3).standard_normal((20_000, n))
-    found = deviation_from_least(3.0, float(draws.min(axis=1).mean()), n)
+    found, freedom = deviation_from_least(3.0, float(draws.min(axis=1).mean()), n)
     assert found == pytest.approx(2, rel=0.03)
+    each = draws.mean(axis=1) - draws.min(axis=1)  # what a single table of n values would tell
+    assert freedom == pytest.approx(each.mean() ** 2 / (2 * each.var()), rel=0.05)
 
 
 def test_the_least_of_two_has_a_closed_form():
-    assert deviation_from_least(0.0, -1 / math.sqrt(math.pi), 2) == pytest.approx(1)
+    expected = 1, 1 / (math.pi - 2)
+    assert deviation_from_least(0.0, -1 / math.sqrt(math.pi), 2) == pytest.approx(expected)
     with pytest.raises(UserError, match="least"):
         deviation_from_least(1.0, 2.0, 10)
 

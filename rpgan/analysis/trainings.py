@@ -12,7 +12,7 @@ from rpgan.metrics.seeds import (
     first_reached,
     ratio_of_deviations,
     ratio_of_means,
-    t_interval,
+    welch_interval,
 )
 from rpgan.presets import resolve
 from rpgan.results import Result
@@ -190,10 +190,12 @@ def published_noise(routed: Sequence[float], standard: Sequence[float], n: int) 
 
     Each model is given as least and mean of n trainings, taken for normal; see seeds.deviation_from_least.
     """
-    deviations = [deviation_from_least(mean, least, n) for least, mean in (routed, standard)]
-    difference, error = routed[1] - standard[1], math.hypot(*deviations) / math.sqrt(n)
+    implied = [deviation_from_least(mean, least, n) for least, mean in (routed, standard)]
+    deviations, freedoms = zip(*implied, strict=True)
+    errors = [deviation / math.sqrt(n) for deviation in deviations]
+    difference = routed[1] - standard[1]
     return {
         "paper_deviation_rpgan": Result(deviations[0], n, "FID"),
         "paper_deviation_standard": Result(deviations[1], n, "FID"),
-        "paper_difference": Result(difference, 2 * n, "FID", t_interval(difference, error, n - 1)),
+        "paper_difference": Result(difference, 2 * n, "FID", welch_interval(difference, errors, freedoms)),
     }

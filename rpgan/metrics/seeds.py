@@ -58,6 +58,13 @@ def t_interval(estimate: float | int, error: float | int, freedom: float | int) 
     return estimate - half, estimate + half
 
 
+def welch_interval(estimate: float, errors: Sequence[float], freedoms: Sequence[float | int]) -> Interval:
+    """Returns the 95 % interval of a difference of two estimates with these standard errors, not all zero."""
+    variances = [error**2 for error in errors]
+    freedom = sum(variances) ** 2 / sum(v**2 / f for v, f in zip(variances, freedoms, strict=True))
+    return t_interval(estimate, math.sqrt(sum(variances)), freedom)
+
+
 def pooled_deviation(groups: Sequence[Spread]) -> tuple[float, int] | None:
     """Deviation within groups, and its degrees of freedom; None where every group is a single value."""
     several = [(group.n - 1, group.deviation) for group in groups if group.deviation is not None]
@@ -77,11 +84,10 @@ def ratio_of_means(a: Spread, b: Spread) -> tuple[float, Interval | None]:
     ratio = a.mean / b.mean
     if a.deviation is None or b.deviation is None:
         return ratio, None
-    errors = [(s.deviation or 0) ** 2 / (s.n * s.mean**2) for s in (a, b)]
-    if sum(errors) == 0:
+    errors = [(s.deviation or 0) / math.sqrt(s.n) / s.mean for s in (a, b)]
+    if not any(errors):
         return ratio, (ratio, ratio)
-    freedom = sum(errors) ** 2 / sum(e**2 / (s.n - 1) for e, s in zip(errors, (a, b), strict=True))
-    low, high = t_interval(math.log(ratio), math.sqrt(sum(errors)), freedom)
+    low, high = welch_interval(math.log(ratio), errors, [a.n - 1, b.n - 1])
     return ratio, (math.exp(low), math.exp(high))
 
 
@@ -99,18 +105,22 @@ def ratio_of_deviations(a: Spread, b: Spread) -> tuple[float, Interval] | None:
     return ratio, (float(ratio / math.sqrt(bounds[0])), float(ratio / math.sqrt(bounds[1])))
 
 
-def deviation_from_least(mean: float, least: float, n: int) -> float:
-    """Standard deviation that n normal values with this mean and this least value are expected to have.
+def deviation_from_least(mean: float, least: float, n: int) -> tuple[float, float]:
+    """Standard deviation that n normal values with this mean and least are expected to have, and its freedom.
 
-    The expected least of n standard normal values is n ∫ x φ(x) (1 − Φ(x))ⁿ⁻¹ dx, e.g. −1.54 for ten.
+    The least L of n standard normal values has E Lᵏ = n ∫ xᵏ φ(x) (1 − Φ(x))ⁿ⁻¹ dx, e.g. E L = −1.54 for
+    ten. It lies below their mean by a distance of variance Var L − 1/n; the degrees of freedom are those of
+    a deviation that is as uncertain (five for ten values, where the values themselves would give nine).
     """
     from scipy.stats import norm
 
     if n < 2 or least > mean:
         raise UserError(f"mean {mean} and least {least} of {n} values; expected two or more, least ≤ mean")
     x = np.linspace(-10, 10, 20_001)
-    expected = np.trapezoid(n * x * norm.pdf(x) * norm.sf(x) ** (n - 1), x)
-    return (mean - least) / -float(expected)
+    density = n * norm.pdf(x) * norm.sf(x) ** (n - 1)
+    first, second = (float(np.trapezoid(x**k * density, x)) for k in (1, 2))
+    relative_variance = (second - first**2 - 1 / n) / first**2
+    return (mean - least) / -first, 1 / (2 * relative_variance)
 
 
 def first_reached(steps: Sequence[float | int], values: Sequence[float], level: float | int) -> float | None:
