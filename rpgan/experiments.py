@@ -185,6 +185,15 @@ EXPERIMENTS: dict[str, Config] = {
                 steps=250_000, batch_size=16, d_steps=1, features="inception", evaluate_n=10_000
             ),
         ),
+        GanConfig(
+            "lsun-v1-rpgan",
+            DataConfig("lsun-bedroom"),
+            replace(RESNET_128, bucket_sizes=(10,) * 7),
+            DISCRIMINATOR_128,
+            train=TrainConfig(
+                steps=250_000, batch_size=16, d_steps=1, features="inception", evaluate_n=10_000
+            ),
+        ),  # of the paper's first version
         ClassifierConfig("mnist-cnn", DataConfig("mnist")),
         ClassifierConfig(
             "cifar10-cnn",

@@ -113,9 +113,9 @@ def test_a_generator_reports_the_keys_of_the_ledger(tables, rng):
 
 
 def test_the_summary_names_the_ends_of_the_ranking(tables, rng):
-    text = diversity.summary("mnist-rpgan", diversity.diversities(tables, SIZES, rng), "edges")
-    assert "semantics (edges) most in bucket 1 and least in bucket 4" in text
-    assert "colour most in bucket 3" in text
+    text = diversity.summary("mnist-rpgan", diversity.diversities(tables, SIZES, rng), "pixels²")
+    assert "semantics (pixels²) most in bucket" in text
+    assert "edges most in bucket 1 and least in bucket 4" in text and "colour most in bucket 3" in text
 
 
 def test_lpips_is_one_column_under_its_own_name(monkeypatch, groups):

@@ -62,6 +62,12 @@ def semantic_name(name: str, experiment: str) -> str:
     return resolved if resolved.startswith("lpips-") else f"{resolved}²"
 
 
+def kinds_of_change(name: str, experiment: str) -> dict[str, str]:
+    """Returns the columns that stand for semantic, pixel, colour and edge changes, by kind."""
+    semantic = semantic_name(name, experiment)
+    return {"semantic": semantic, "pixel": "pixels²", "color": "color", "edges": "edges"}
+
+
 def _load(name: str, device: str) -> Measure:
     if name in MEASURES:
         return MEASURES[name]
@@ -176,12 +182,13 @@ def model_results(
 
 
 def summary(experiment: str, found: Mapping[str, LayerDiversity], semantic: str) -> str:
-    """Returns a sentence on which buckets change semantics and colour most and least, by their shares."""
+    """Returns a sentence on the buckets that change each kind most and least, by their shares."""
+    titles = {semantic: f"semantics ({semantic})", "color": "colour", "edges": "edges"}
     parts = []
-    for title, name in ((f"semantics ({semantic})", semantic), ("colour", "color")):
+    for name in (name for name in titles if name in found):
         share = found[name].share
         ends = [
             int(share.nan_to_num(nan).argsort(descending=d)[0]) + 1 for d, nan in ((True, -1), (False, 2))
         ]
-        parts.append(f"{title} most in bucket {ends[0]} and least in bucket {ends[1]}")
+        parts.append(f"{titles[name]} most in bucket {ends[0]} and least in bucket {ends[1]}")
     return f"{experiment} changes {', '.join(parts)}."

@@ -82,8 +82,16 @@ def draw_variation(ax: Axes, grid: VariationGrid, padding: int = 1) -> None:
 
 def figure_of(n: int, width: float = 7.0, ratio: float = 0.5) -> tuple[Figure, list[Axes]]:
     """Makes a figure of n axes side by side, `ratio` times as high as one of them is wide."""
-    figure, axes = plt.subplots(1, n, figsize=(width, width / n * ratio), squeeze=False)
-    return figure, list(axes[0])
+    return stack_of(1, n, width, ratio)
+
+
+def stack_of(
+    rows: int, columns: int = 1, width: float = 7.0, ratio: float = 0.5
+) -> tuple[Figure, list[Axes]]:
+    """Makes rows of axes, each `ratio` times as high as wide; returns them row by row."""
+    size = (width, rows * width / columns * ratio)
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
+    return figure, list(axes.flat)
 
 
 def draw_paths(ax: Axes, bucket_sizes: Sequence[int], routes: Tensor) -> None:
