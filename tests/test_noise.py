@@ -278,8 +278,8 @@ def test_a_comparison_reports_shares_and_ratios(compared):
         low, high = results[f"colored_{kind}_rank_agreement"].interval
         assert -1 <= low <= high <= 1
     assert len(found.varied) == 4
-    ratio = found.noise.frechet[:, 1] / found.varied.mean()
-    assert torch.equal(results["colored_distance_over_variation"].value, ratio)
+    ratio = found.noise.frechet[:, 1] / found.noise.clean
+    assert torch.equal(results["colored_distance_over_clean"].value, ratio)
     assert len(found.agreements()) == 4
 
 

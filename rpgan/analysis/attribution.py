@@ -214,7 +214,6 @@ def order_results(
     rows, later = attribution.rows, lag(attribution, color, geometry)
     found = {
         "color_lag": Result(later.value, rows, "buckets", later.interval),
-        "color_lag_low": Result(later.interval[0], rows, "buckets", note="lower end of the 95 % interval"),
         "last_geometry": Result(float(attribution.of(geometry).matrix("total").mean(1)[-2:].max()), rows),
     }
     return {f"{prefix}_{key}": result for key, result in found.items() if math.isfinite(result.value)}

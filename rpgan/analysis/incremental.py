@@ -216,6 +216,7 @@ def results(
         "old_digits_kept": Result(seen.old_digits_kept()),
         "new_path_share": Result(new_path_share(*sizes)),
         "new_digit_share": new["extended"],
+        "new_digit_shares": Result([seen.uniform["extended"].share([digit]).value for digit in NEW], n),
         "new_digit_share_by_path": Result([along.share(NEW).value for along in seen.kinds.values()]),
         "new_digit_share_fine_tuned": new["fine-tuned"],
         "new_digit_share_from_scratch": new["from scratch"],
@@ -228,11 +229,10 @@ def results(
     }
 
 
-def conclusion(found: Mapping[str, Result], seconds: Mapping[str, float]) -> str:
-    """Says what was found, from `results` and the seconds that each training took."""
+def conclusion(found: Mapping[str, Result]) -> str:
+    """Says what was found, from `results`."""
     value = {key: result.value for key, result in found.items()}
     low, high = found["new_digit_share"].interval or (0, 1)
-    minutes = ", ".join(f"{of / 60:.0f} ({name})" for name, of in seconds.items())
     return (
         f"A uniform path takes a new instance with probability {value['new_path_share']:.0%}, and "
         f"{value['new_digit_share']:.0%} (95 % interval {low:.1%} to {high:.1%}) of the extended generator's "
@@ -241,6 +241,5 @@ def conclusion(found: Mapping[str, Result], seconds: Mapping[str, float]) -> str
         f"fine-tuning, {value['fine_tuned_kept']:.0%} of the same paths are read as the digit that they "
         f"showed before, and {value['new_digit_share_fine_tuned']:.0%} of all images are new digits. "
         f"The extended generator's distance to all digits is {value['distance_over_fine_tuned']:.2f} times "
-        f"the fine-tuned one's and {value['distance_over_scratch']:.2f} times that of the one from scratch. "
-        f"The trainings took {minutes} minutes."
+        f"the fine-tuned one's and {value['distance_over_scratch']:.2f} times that of the one from scratch."
     )

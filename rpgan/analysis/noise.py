@@ -153,9 +153,9 @@ class Comparison:
         return self.factors.index(1)
 
     @property
-    def over_variation(self) -> Float[Tensor, "layers levels"]:
-        """Fréchet distance under noise over that of RPGAN's variations."""
-        return self.noise.frechet / self.varied.mean()
+    def over_clean(self) -> Float[Tensor, "layers levels"]:
+        """Fréchet distance under noise over that without."""
+        return self.noise.frechet / self.noise.clean
 
     def agreement(self, kind: str, name: str = EXCHANGE) -> Agreement:
         """Rank correlation over layers of the damage by noise with a profile of RPGAN."""
@@ -172,8 +172,8 @@ class Comparison:
         """What the ledger needs, at equal damage, under keys that begin with the prefix."""
         found: dict[str, Result] = {
             "rank_agreement": Result([self.agreement(kind).value for kind in self.profiles]),
-            "distance_over_variation": Result(self.over_variation[:, self.equal], self.images),
-            "clean_over_variation": Result(self.noise.clean / float(self.varied.mean()), self.images),
+            "distance_over_clean": Result(self.over_clean[:, self.equal], self.images),
+            "variation_over_clean": Result(float(self.varied.mean()) / self.noise.clean, self.images),
         }
         draws = self.noise.changes["total"].shape[-1]
         for kind, profiles in self.profiles.items():

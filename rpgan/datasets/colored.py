@@ -1,4 +1,4 @@
-"""Coloured MNIST: every digit in one random hue on black (section 4.3 of the paper)."""
+"""Coloured MNIST: every digit in one random hue on black (section 4.2 of the paper, figure 8)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
