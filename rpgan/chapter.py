@@ -128,8 +128,7 @@ def _device(name: str) -> torch.device:
     n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
         return torch.device("cuda" if n_gpus else "cpu")
-    known = ["cpu", *(f"cuda:{i}" for i in range(n_gpus)), *(["cuda"] if n_gpus else [])]
-    known += ["mps"] if torch.backends.mps.is_available() else []
+    known = ["cpu", "cuda"] if n_gpus else ["cpu"]
     if name not in known:
         raise UserError(f"device {name!r} is not here; expected auto, {', '.join(known)}")
     return torch.device(name)

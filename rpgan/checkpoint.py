@@ -17,12 +17,12 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from rpgan.config import ClassifierConfig, Config, GanConfig, InversionConfig
-from rpgan.download import data_root
 from rpgan.errors import MissingCheckpoint, UserError
 from rpgan.models.classifier import Classifier, build_classifier
 from rpgan.models.generator import RandomPathGenerator, build_generator
 from rpgan.models.inverter import Inverter, build_inverter
 from rpgan.overrides import from_dict, to_dict
+from rpgan.places import COMMITTED, data_root
 from rpgan.storage import fill, stored
 
 FORMAT = 1
@@ -146,8 +146,7 @@ def names() -> list[str]:
 
 def roots() -> list[Path]:
     """Folders that are searched for named checkpoints."""
-    beside = Path(__file__).resolve().parents[1] / "data"
-    return [root / "checkpoints" for root in dict.fromkeys([data_root(), beside])]
+    return [root / "checkpoints" for root in dict.fromkeys([data_root(), COMMITTED])]
 
 
 def satisfies(name: str | Path, config: Config) -> bool:

@@ -1,4 +1,4 @@
-"""Intervals from values that were drawn again and again, as a bootstrap gives them."""
+"""Bootstrap: sums over units that are drawn again and again, and intervals from such draws."""
 
 import torch
 from jaxtyping import Float
@@ -16,3 +16,11 @@ def central_interval(
     quantile = torch.nanquantile if ignore_nan else torch.quantile
     low, high = quantile(resampled.double(), tails, dim=0)
     return low, high
+
+
+def resampled_sums(
+    values: Float[Tensor, "n *rest"], rng: torch.Generator, draws: int = 2_000
+) -> Float[Tensor, "draws *rest"]:
+    """Sums n units, drawn anew with repetition each time; what stands in one unit is drawn together."""
+    units = torch.randint(len(values), (draws, len(values)), generator=rng)
+    return values.double()[units].sum(1)

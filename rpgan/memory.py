@@ -1,7 +1,8 @@
 """How much memory training and sampling take, computed before they start.
 
 Networks are built on the meta device, where tensors have shapes and no data; one step on it counts what
-lives at the same time. Weights, gradients and the optimiser's moments are counted from the parameters.
+lives at the same time. Weights, gradients and the optimiser's moments are counted from the parameters, and so
+are the copies of weights that the strategy `batched` makes on a GPU.
 """
 
 import weakref
@@ -17,6 +18,7 @@ from torch.utils._pytree import tree_leaves
 
 from rpgan.config import GanConfig, GeneratorConfig
 from rpgan.losses import ADVERSARIAL
+from rpgan.models.bucket import copied_bytes
 from rpgan.models.discriminator import build_discriminator
 from rpgan.models.generator import RandomPathGenerator, build_generator
 
@@ -52,8 +54,8 @@ class Memory:
         return "\n".join(f"{size / GIB:8.3f} GiB  {name}" for name, size in [*rows, (marked, self.peak)])
 
 
-def training_memory(config: GanConfig, precision: str = "float32") -> Memory:
-    """Memory of training on one device, at its peak.
+def training_memory(config: GanConfig, precision: str = "float32", device: str = "cpu") -> Memory:
+    """Memory of training on one device, at its peak; measured on CPUs only.
 
     Precision is float32 or bfloat16; instances count as if all had been drawn, which soon they have.
     """
@@ -68,14 +70,21 @@ def training_memory(config: GanConfig, precision: str = "float32") -> Memory:
         **({"averaged generator": held[0]} if config.train.ema else {}),
         "real and generated images of a step": 2 * FLOAT * images,
     }
-    return Memory(kept, _phases(config, generator, discriminator, precision))
+    n, d_steps = config.train.batch_size, config.train.d_steps
+    fakes, step = (_copies(generator, rows, device) for rows in (n * d_steps, n))
+    copied = (max(fakes), 0, sum(step) + max(step))  # of a step with their gradients, one bucket at a time
+    phases = _phases(config, generator, discriminator, precision)
+    return Memory(
+        kept, {what: size + more for (what, size), more in zip(phases.items(), copied, strict=True)}
+    )
 
 
-def sampling_memory(config: GeneratorConfig, batch_size: int = 256) -> Memory:
-    """Memory of sampling in batches in float32, without the images that are kept."""
+def sampling_memory(config: GeneratorConfig, batch_size: int = 256, device: str = "cpu") -> Memory:
+    """Memory of sampling in batches in float32, without the images that are kept; measured on CPUs only."""
     generator = _on_meta(config).eval()
     with torch.no_grad():
         peak = _peak(lambda: _generated(generator, batch_size, torch.float32))
+    peak += max(_copies(generator, batch_size, device))
     return Memory({"weights": _weights(generator, config)}, {f"{batch_size} images are made": peak})
 
 
@@ -102,6 +111,16 @@ def _weights(generator: RandomPathGenerator, config: GeneratorConfig, draws: int
         drawn = size * (1 - (1 - 1 / size) ** draws) if draws else size
         total += round((drawn - len(bucket)) * _bytes(bucket.instances[0]))
     return total
+
+
+def _copies(generator: RandomPathGenerator, rows: int, device: str) -> list[int]:
+    """Bytes of the weights that each bucket stacks for so many rows, 0 where its instances take turns."""
+    return [
+        rows * copied_bytes(bucket.instances[0])
+        if len(bucket) > 1 and bucket.fastest_on(torch.device(device), rows) == "batched"
+        else 0
+        for bucket in generator.buckets
+    ]
 
 
 def _phases(

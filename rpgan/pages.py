@@ -3,14 +3,13 @@
 import os
 import platform
 import re
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rpgan.errors import UserError
 from rpgan.ledger import VERDICTS, Claim, Ledger, verdict
 from rpgan.receipts import Receipt
-from rpgan.results import Measured, show, show_measured, versions
+from rpgan.results import Measured, processor, show, show_measured, versions
 
 PACKAGES = (
     *("rpgan", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "matplotlib", "lightning-fabric"),
@@ -182,15 +181,9 @@ def costs(profile: str = "paper") -> str:
 
 def environment() -> str:
     """Returns the versions of what this book was made with, and the machine."""
-    machine = {"processor": _processor(), "cores": str(os.cpu_count()), "system": platform.system()}
+    machine = {"processor": processor(), "cores": str(os.cpu_count()), "system": platform.system()}
     rows = [[name, value] for name, value in {**machine, **versions(*PACKAGES)}.items()]
     return table(["What", "Version"], rows, "plain", "40 60")
-
-
-def _processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
-    names: Iterator[str] = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
 
 
 def fill(page: str, parts: Mapping[str, str]) -> str:

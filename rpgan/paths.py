@@ -56,6 +56,9 @@ def sample_balanced(bucket_sizes: Sequence[int], n: int, rng: torch.Generator) -
     return torch.stack(columns, dim=1)
 
 
+DRAWS = {"uniform": sample, "balanced": sample_balanced}  # ways to draw n paths, by name
+
+
 def vary(path: Tensor, bucket: int, instances: Sequence[int] | Tensor) -> Tensor:
     """Copies one path (n_buckets,) with the bucket's entry replaced by each instance: (k, n_buckets)."""
     varied = path.repeat(len(instances), 1)

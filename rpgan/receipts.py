@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rpgan.download import data_root
+from rpgan.places import data_root
 from rpgan.results import CHECKOUT, build_root, check_profile, results_path, versions
 
 UNREAD = ("weights.safetensors", "tried.json")  # the hash of weights is in the card beside them

@@ -18,23 +18,17 @@ from torch import Tensor
 from rpgan.config import DataConfig, GanConfig
 from rpgan.datasets import SPLITS, ImageDataset, load_dataset
 from rpgan.datasets.catalogue import find, is_present
-from rpgan.download import data_root
 from rpgan.errors import UserError
 from rpgan.experiments import EXPERIMENTS
 from rpgan.files import replacing
 from rpgan.metrics.color import histograms
-from rpgan.metrics.features import EXTRACTORS, Extractor, load_extractor
+from rpgan.metrics.features import CLASSIFIERS, EXTRACTORS, Extractor, load_extractor
 from rpgan.metrics.frechet import Moments
+from rpgan.places import COMMITTED, data_root
 
 BATCH = 500  # images in memory at once
 KEPT = 5_000  # feature vectors, beside the moments of all images
 GENERAL = ("pixels", "efficientnet-lite0@64", "inception")  # features of any images
-OWN = {
-    "mnist": ("mnist-cnn",),
-    "mnist-5k": ("mnist-cnn",),
-    "cifar10": ("cifar10-cnn",),
-    "sprites": ("sprites-cnn",),
-}  # features by the classifier of a data set
 STAND_INS = {"mnist": "mnist-5k", "colored-mnist": "colored-mnist-5k"}  # whose images need no download
 
 
@@ -46,6 +40,7 @@ class Reference:
     moments: Mapping[str, Moments]
     features: Mapping[str, Tensor]  # float32 (k, d), of the first k images in a random order
     histogram: Tensor  # float64 (c, 25), mean over the images
+    weights: Mapping[str, str]  # Extractor.weights of those features
 
 
 def draw(datasets: Sequence[ImageDataset], n: int, seed: int) -> Iterator[UInt8[Tensor, "_ c h w"]]:
@@ -79,7 +74,8 @@ def measure(
     if seen == 0:
         raise UserError("no images to measure; expected at least one: check data.classes")
     kept = {name: torch.cat(parts) for name, parts in features.items()}
-    return Reference(about, moments, kept, torch.stack(shares).sum(0) / seen)
+    weights = {name: extractor.weights for name, extractor in extractors.items()}
+    return Reference(about, moments, kept, torch.stack(shares).sum(0) / seen, weights)
 
 
 def reference_path(data: DataConfig, image_shape: Sequence[int]) -> Path:
@@ -94,8 +90,7 @@ def reference_path(data: DataConfig, image_shape: Sequence[int]) -> Path:
         "x".join(map(str, image_shape)),
     ]
     name = "-".join(part for part in parts if part) + ".npz"
-    beside = Path(__file__).resolve().parents[1] / "data"
-    committed = beside / "references" / name
+    committed = COMMITTED / "references" / name
     own = data_root() / "references" / name
     return committed if committed.exists() and not own.exists() else own
 
@@ -108,6 +103,7 @@ def save_reference(reference: Reference, path: Path) -> None:
         arrays[f"{name}:mean"] = moments.mean
         arrays[f"{name}:scatter"] = moments.scatter[np.triu_indices(len(moments.mean))]
         arrays[f"{name}:features"] = reference.features[name].numpy().astype(np.float16)
+        arrays[f"{name}:weights"] = np.array(reference.weights[name])
     with replacing(path) as aside, aside.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
@@ -122,6 +118,7 @@ def load_reference(path: Path) -> Reference:
                 {name: _moments(saved, name) for name in names},
                 {name: torch.from_numpy(saved[f"{name}:features"].astype(np.float32)) for name in names},
                 torch.from_numpy(saved["histogram"]),
+                {name: str(saved[f"{name}:weights"]) for name in names},
             )
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"cannot read {path} ({error}); expected a file of `rpgan reference`") from None
@@ -143,7 +140,8 @@ def mean_histogram(images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "c bins"]:
 
 def fitting(data: DataConfig) -> tuple[str, ...]:
     """Names the extractors that suit a data set."""
-    return (*GENERAL[:1], *OWN.get(data.name, ()), *GENERAL[1:])
+    own = [CLASSIFIERS[data.name]] if data.name in CLASSIFIERS else []
+    return (*GENERAL[:1], *own, *GENERAL[1:])
 
 
 def find_reference(
@@ -157,7 +155,7 @@ def find_reference(
     if is_present(data):
         return measure_dataset(data, image_shape, n, seed, networks)
     if path.exists():
-        return load_reference(path)
+        return _of_these(load_reference(path), networks, path)
     if data.name in STAND_INS:
         packaged = replace(data, name=STAND_INS[data.name])
         splits = [load_dataset(packaged, image_shape, split) for split in SPLITS]
@@ -168,6 +166,17 @@ def find_reference(
         f"no {entry.title} and no {path}; expected either: rpgan data fetch {data.name}, "
         f"or {entry.source}; --data names another set"
     )
+
+
+def _of_these(reference: Reference, networks: Mapping[str, Extractor], path: Path) -> Reference:
+    """Returns the reference; raises UserError where a network's features are not those that were measured."""
+    for name in networks.keys() & reference.moments.keys():
+        if networks[name].weights != reference.weights[name]:
+            raise UserError(
+                f"{path} was measured with other weights of {name}; expected those that are here: "
+                "measure again with rpgan reference, or restore them"
+            )
+    return reference
 
 
 def measure_dataset(

@@ -3,11 +3,11 @@
 import json
 import math
 import os
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from platform import python_version
 from typing import Any
 
 from rpgan.errors import UserError
@@ -155,9 +155,16 @@ def show_measured(measured: Measured) -> str:
     return f"{text} ({'; '.join(notes)})" if notes else text
 
 
+def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """Returns the processor's name, or its kind where the system does not tell the name."""
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
+
+
 def versions(*packages: str) -> dict[str, str]:
     """Returns the versions of Python and of those packages that are installed."""
-    found = {"python": python_version()}
+    found = {"python": platform.python_version()}
     for name in packages:
         try:
             found[name] = metadata.version(name)

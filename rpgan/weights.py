@@ -5,8 +5,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rpgan.download import data_root
 from rpgan.errors import UserError
+from rpgan.places import data_root
 
 if TYPE_CHECKING:
     from lpips import LPIPS

@@ -147,8 +147,8 @@ def test_rendering_once_a_path_changes_no_value(small) -> None:
 
 def test_properties_share_their_bootstrap_samples(small) -> None:
     def twice(images: torch.Tensor) -> dict[str, torch.Tensor]:
-        edges = readers.image_statistics(images)["edges"]
-        return {"one": edges, "other": 3 * edges + 1}
+        sharpness = readers.image_statistics(images)["sharpness"]
+        return {"one": sharpness, "other": 3 * sharpness + 1}
 
     found = at.attribute(small, twice, 20, rng(), n_resamples=30)
     one, other = (found.estimates[name].resampled.total for name in ("one", "other"))
@@ -308,5 +308,5 @@ def test_image_statistics_say_what_they_are_named_for() -> None:
     torch.testing.assert_close(found["luminance"][:, 0], torch.tensor([-1, 1, 2 * 0.299 - 1]))
     torch.testing.assert_close(found["chroma"][:2], torch.zeros(2, 2), rtol=0, atol=1e-6)
     assert found["chroma"][2, 1] > 0 > found["chroma"][2, 0]
-    assert found["edges"].abs().max() < 1e-6
+    assert found["sharpness"].abs().max() < 1e-6
     assert "chroma" not in readers.image_statistics(images[:, :1])

@@ -84,15 +84,18 @@ def test_a_bucket_of_one_is_its_instance(rng):
     assert torch.equal(bucket(x, torch.zeros(4, dtype=torch.int64)), bucket.instances[0](x))
 
 
-def test_auto_takes_few_launches_on_a_gpu_unless_instances_have_buffers():
-    stateless, normed = Bucket(nn.Linear(2, 2) for _ in range(2)), Bucket(nn.BatchNorm1d(2) for _ in range(2))
+def test_auto_takes_few_launches_on_a_gpu_where_instances_can_be_stacked():
     cpu, cuda = torch.device("cpu"), torch.device("cuda")
-    assert [b.fastest_on(d) for b in (stateless, normed) for d in (cpu, cuda)] == [
-        "by_instance",
-        "batched",
-        "by_instance",
-        "by_instance",
-    ]
+    plain = Bucket(nn.Linear(2, 2) for _ in range(2))
+    assert (plain.fastest_on(cpu, 8), plain.fastest_on(cuda, 8)) == ("by_instance", "batched")
+    for make in (lambda: nn.BatchNorm1d(2), nn.ReLU):
+        assert Bucket(make() for _ in range(2)).fastest_on(cuda, 8) == "by_instance"
+
+
+def test_auto_copies_no_more_weights_than_fit():
+    with torch.device("meta"):
+        large = Bucket(nn.Linear(2**13, 2**13, bias=False) for _ in range(2))  # 2²⁸ bytes a row
+    assert [large.fastest_on(torch.device("cuda"), n) for n in (4, 5)] == ["batched", "by_instance"]
 
 
 def test_mistakes_are_named():
@@ -101,3 +104,5 @@ def test_mistakes_are_named():
         bucket(x, index, "fast")
     with pytest.raises(UserError, match=r"have buffers.*take 'by_instance'"):
         bucket(x, index, "batched")
+    with pytest.raises(UserError, match=r"have no parameters.*take 'by_instance'"):
+        Bucket(nn.ReLU() for _ in range(2))(x, index, "batched")

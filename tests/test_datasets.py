@@ -1,7 +1,6 @@
 """Datasets: what is read is what was written, and what cannot be read is one clear line."""
 
 import gzip
-import hashlib
 import struct
 import zipfile
 from collections.abc import Callable
@@ -17,8 +16,8 @@ from rpgan.datasets import DATASETS, archive, folder, load_dataset
 from rpgan.datasets.folder import FolderImages
 from rpgan.datasets.memory import MemoryImages
 from rpgan.datasets.mnist import read_idx
-from rpgan.download import data_root, fetch
 from rpgan.errors import UserError
+from rpgan.places import data_root
 
 RNG = np.random.default_rng(0)
 SHAPE = (3, 8, 8)
@@ -387,29 +386,13 @@ def test_links_in_a_folder_end(tmp_path: Path) -> None:
     assert len(load_path(tmp_path / "set").class_names) == 1
 
 
-# The data root and downloads
+# The data root
 
 
 def test_data_root(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
     assert data_root() == root
     monkeypatch.delenv("RPGAN_DATA")
     assert data_root().name == "data"
-
-
-def test_fetch_checks_the_hash_and_leaves_nothing_half_done(tmp_path: Path, root: Path) -> None:
-    source = tmp_path / "source"
-    source.write_bytes(b"content")
-    digest = hashlib.sha256(b"content").hexdigest()
-    with pytest.raises(UserError, match="has changed"):
-        fetch(source.as_uri(), "0" * 64, "kept")
-    assert not list((root / "raw").iterdir())
-    assert fetch(source.as_uri(), digest, "kept").read_bytes() == b"content"
-    source.unlink()
-    assert fetch(source.as_uri(), digest, "kept") == root / "raw" / "kept"  # no need of the source
-    with pytest.raises(UserError, match="put the file by hand at"):
-        fetch(source.as_uri(), digest, "other")
-    with pytest.raises(UserError, match="delete it"):
-        fetch(source.as_uri(), "0" * 64, "kept")
 
 
 def test_every_dataset_is_a_loader() -> None:

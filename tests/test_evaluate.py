@@ -240,6 +240,14 @@ def test_a_reference_file_serves_without_its_data_set(model: Path) -> None:
     assert "not in the reference file of cifar10" in evaluation.absent["mnist-cnn"]
 
 
+def test_a_reference_of_other_weights_is_refused() -> None:
+    data, shape, network = DataConfig("cifar10"), (1, 28, 28), FAKE["mnist-cnn"]
+    save_reference(measure([random_images(40)], {"mnist-cnn": network}, "x"), reference_path(data, shape))
+    assert find_reference(data, shape, 30, 0, {"mnist-cnn": network}).about == "x"
+    with pytest.raises(UserError, match=r"other weights of mnist-cnn.*rpgan reference"):
+        find_reference(data, shape, 30, 0, {"mnist-cnn": replace(network, weights="trained anew")})
+
+
 def test_images_come_before_their_reference_file() -> None:
     data = DataConfig("mnist-5k")
     save_reference(measure([random_images(40)], FAKE, "elsewhere"), reference_path(data, (1, 28, 28)))

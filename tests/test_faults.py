@@ -26,7 +26,6 @@ from rpgan.errors import UserError
 from rpgan.evaluate import Evaluation, save_json
 from rpgan.files import replacing
 from rpgan.images import save_png
-from rpgan.metrics.frechet import Moments
 from rpgan.overrides import override, to_dict
 from rpgan.results import read_results, save
 from rpgan.samples import write_grid, write_samples
@@ -263,12 +262,11 @@ def test_a_read_only_folder_is_one_line(what, tmp_path, saved, monkeypatch, caps
     [
         lambda path, saved: save(path, {"x": list(range(1000))}),
         lambda path, saved: save_png(torch.randint(0, 255, (3, 64, 64), dtype=torch.uint8), path),
-        lambda path, saved: Moments(torch.randn(9, 30)).save(path),
         lambda path, saved: save_json(Evaluation("x" * 500, [], {}, 1.0), path),
         lambda path, saved: write_samples(saved, 9, 0, path.with_suffix(".npz")),
         lambda path, saved: write_grid(saved, 2, 0, path.with_suffix(".png")),
     ],
-    ids=["json", "png", "moments", "evaluation", "samples", "grid"],
+    ids=["json", "png", "evaluation", "samples", "grid"],
 )
 def test_a_failed_write_leaves_the_old_file(write, tmp_path, saved):
     (tmp_path / "out").mkdir()
@@ -362,16 +360,6 @@ def test_damaged_results_are_named(text, tmp_path, monkeypatch):
     (trial.directory / "result.json").write_text(text)
     with pytest.raises(UserError, match=r"result\.json is damaged"):
         read_row(trial)
-
-
-@pytest.mark.tried("fault", "a damaged file of moments", "one line that names the file")
-@pytest.mark.parametrize("part", [0.0, 0.01, 0.3, 0.6, 0.9, 0.99])
-def test_cut_moments_are_named(part, tmp_path):
-    Moments(torch.randn(9, 30)).save(tmp_path / "x")
-    whole = (tmp_path / "x").read_bytes()
-    (tmp_path / "x").write_bytes(whole[: int(part * len(whole))])
-    with pytest.raises(UserError, match=r"x .*expected a file of Moments\.save"):
-        Moments.load(tmp_path / "x")
 
 
 # Images

@@ -68,11 +68,12 @@ def test_a_classifier_receives_minus_one_to_one(monkeypatch):
         def features(self, images):
             return images.flatten(1)
 
-    fake = SimpleNamespace(load_classifier=lambda name: Spy())
+    fake = SimpleNamespace(load_classifier=lambda name: Spy(), load_card=lambda name: {"sha256": "ab"})
     monkeypatch.setitem(__import__("sys").modules, "rpgan.checkpoint", fake)
     extractor = load_extractor("mnist-cnn")
     levels = torch.tensor([[[[0, 255], [0, 255]]]], dtype=torch.uint8)
-    assert extractor(levels).tolist() == [[-1, 1, -1, 1]] and extractor.dim == 4
+    assert extractor(levels).tolist() == [[-1, 1, -1, 1]]
+    assert (extractor.dim, extractor.weights) == (4, "ab")
     colored = torch.cat([levels, levels.flip(3), torch.zeros_like(levels)], dim=1)
     assert extractor(colored).tolist() == [[1, 1, 1, 1]], "the brightest channel at every position"
     with pytest.raises(UserError, match=r"\(1, 1, 2\); expected \(1, 2, 2\)"):

@@ -2,7 +2,7 @@
 
 import torch
 
-from rpgan.intervals import central_interval
+from rpgan.intervals import central_interval, resampled_sums
 
 
 def test_the_middle_of_a_hundred_and_one_draws():
@@ -18,3 +18,11 @@ def test_a_nan_spreads_unless_it_is_ignored():
     assert all(end.isnan() for end in central_interval(draws))
     low, high = central_interval(draws, 0.5, ignore_nan=True)
     assert (float(low), float(high)) == (1.5, 2.5)
+
+
+def test_sums_are_over_units_that_are_drawn_together(rng):
+    """Of two units, each draw takes one twice or both once; what stands in one row stays together."""
+    sums = resampled_sums(torch.tensor([[1.0, 10.0], [2.0, 20.0]]), rng, 500)
+    assert sums.dtype == torch.float64 and torch.equal(sums[:, 1], 10 * sums[:, 0])
+    assert set(sums[:, 0].tolist()) == {2.0, 3.0, 4.0}
+    assert abs(float((sums[:, 0] == 3).double().mean()) - 0.5) < 0.1

@@ -13,6 +13,7 @@ from rpgan.errors import UserError
 from rpgan.experiments import EXPERIMENTS
 from rpgan.images import to_uint8
 from rpgan.metrics.color import color_change
+from rpgan.metrics.tone import pixel_change
 from rpgan.models.bucket import Bucket
 from rpgan.models.generator import RandomPathGenerator, render
 from rpgan.models.inverter import build_inverter, most_probable, read
@@ -181,16 +182,12 @@ def flat(generator: RandomPathGenerator, n: int) -> list[torch.Tensor]:
 
 
 def test_a_search_without_limits_finds_the_best_of_all_paths(generator, wanted, rng):
-    best, error = search.exhaust(generator, wanted, inversion.pixel_error)
+    best, error = search.exhaust(generator, wanted, pixel_change)
     routes = paths.enumerate_all(generator.bucket_sizes)
-    errors = search.candidate_errors(
-        generator, wanted, routes.expand(6, *routes.shape), inversion.pixel_error
-    )
+    errors = search.candidate_errors(generator, wanted, routes.expand(6, *routes.shape), pixel_change)
     torch.testing.assert_close(errors.min(1).values, error)
     starts = generator.sample_paths(6 * 40, rng).view(6, 40, -1)
-    found = search.improve(
-        generator, wanted, starts, flat(generator, 6), inversion.pixel_error, budget=10_000
-    )
+    found = search.improve(generator, wanted, starts, flat(generator, 6), pixel_change, budget=10_000)
     torch.testing.assert_close(found.error, error)
     assert torch.equal(found.routes, best)
 
@@ -201,18 +198,16 @@ def test_a_search_finds_the_path_of_a_generated_image(rng):
     routes = generator.sample_paths(5, rng)
     starts = torch.zeros(5, 1, 4, dtype=torch.int64)
     found = search.improve(
-        generator, to_uint8(render(generator, routes)), starts, flat(generator, 5), inversion.pixel_error, 30
+        generator, to_uint8(render(generator, routes)), starts, flat(generator, 5), pixel_change, 30
     )
     assert torch.equal(found.routes, routes) and not found.error.any()
 
 
 def test_errors_fall_with_the_budget_and_belong_to_the_paths(generator, wanted, rng):
     starts = generator.sample_paths(12, rng).view(6, 2, -1)
-    found = search.improve(
-        generator, wanted, starts, flat(generator, 6), inversion.pixel_error, 17, breadth=2
-    )
+    found = search.improve(generator, wanted, starts, flat(generator, 6), pixel_change, 17, breadth=2)
     assert found.errors.shape == (6, 17) and (found.errors.diff(dim=1) <= 0).all()
-    again = search.candidate_errors(generator, wanted, found.routes[:, None], inversion.pixel_error)
+    again = search.candidate_errors(generator, wanted, found.routes[:, None], pixel_change)
     torch.testing.assert_close(again[:, 0], found.error)
 
 
@@ -222,7 +217,7 @@ def test_the_budget_counts_rendered_candidates(generator, wanted, rng):
     def cost(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         nonlocal counted
         counted += len(a)
-        return inversion.pixel_error(a, b)
+        return pixel_change(a, b)
 
     starts = generator.sample_paths(12, rng).view(6, 2, -1)
     search.improve(generator, wanted, starts, flat(generator, 6), cost, budget=13)
@@ -236,13 +231,11 @@ def test_search_from_the_classifiers_is_never_worse_than_the_classifiers_alone(e
     images = to_uint8(render(generator, routes[:8]))
     noisy = (images.float() + 30 * torch.randn(images.shape, generator=rng)).clamp(0, 255).to(torch.uint8)
     proposals = search.most_probable_paths([r[:8] for r in readings], 3)
-    alone = search.try_paths(generator, noisy, proposals[:, :1], inversion.pixel_error)
-    found = search.improve(
-        generator, noisy, proposals, [r[:8] for r in readings], inversion.pixel_error, budget=20
-    )
+    alone = search.try_paths(generator, noisy, proposals[:, :1], pixel_change)
+    found = search.improve(generator, noisy, proposals, [r[:8] for r in readings], pixel_change, budget=20)
     assert (found.error <= alone.error).all()
     listed = search.try_paths(
-        generator, noisy, search.most_probable_paths([r[:8] for r in readings], 20), inversion.pixel_error
+        generator, noisy, search.most_probable_paths([r[:8] for r in readings], 20), pixel_change
     )
     assert (listed.error <= alone.error).all() and listed.errors.shape == (8, 20)
 
@@ -250,9 +243,7 @@ def test_search_from_the_classifiers_is_never_worse_than_the_classifiers_alone(e
 def test_ways_to_search_are_compared_at_equal_budget(examined, rng):
     generator, _, routes, readings = examined
     images = to_uint8(render(generator, routes[::13]))
-    found = search.compare(
-        generator, images, [r[::13] for r in readings], inversion.pixel_error, budget=80, rng=rng
-    )
+    found = search.compare(generator, images, [r[::13] for r in readings], pixel_change, budget=80, rng=rng)
     assert len(found) == 5 and all(s.errors.shape == (5, 80) for s in found.values())
     started = [s.errors[:, 0] for name, s in found.items() if name.endswith("classifiers")]
     assert len(started) == 3 and all(torch.equal(s, started[0]) for s in started)
@@ -262,13 +253,7 @@ def test_ways_to_search_are_compared_at_equal_budget(examined, rng):
 def test_all_paths_of_a_large_generator_are_refused(generator, wanted, monkeypatch):
     monkeypatch.setattr(search, "MOST_PATHS", 100)
     with pytest.raises(UserError, match="144 paths; expected at most 100"):
-        search.exhaust(generator, wanted, inversion.pixel_error)
-
-
-def test_beginnings_are_shared():
-    routes = torch.tensor([[0, 0, 0], [0, 0, 1], [0, 1, 0], [0, 1, 1]])
-    assert search.prefix_share(routes) == (1 + 2 + 4) / 12
-    assert search.prefix_share(torch.arange(4)[:, None].expand(4, 3)) == 1
+        search.exhaust(generator, wanted, pixel_change)
 
 
 def test_errors_of_equal_and_of_opposite_images():
@@ -276,10 +261,7 @@ def test_errors_of_equal_and_of_opposite_images():
         torch.zeros(2, 3, 8, 8, dtype=torch.uint8),
         torch.full((2, 3, 8, 8), 255, dtype=torch.uint8),
     )
-    assert (
-        inversion.pixel_error(black, white).tolist() == [1, 1]
-        and not inversion.pixel_error(black, black).any()
-    )
+    assert pixel_change(black, white).tolist() == [1, 1] and not pixel_change(black, black).any()
     assert color_change(black, white).tolist() == [1, 1]
     assert inversion.feature_error(lambda x: x.flatten(1).float())(black, white)[0] == pytest.approx(
         255 * math.sqrt(192)
@@ -304,7 +286,7 @@ def test_a_ratio_of_means_and_its_interval(rng):
 
 def test_true_paths_have_no_error_and_random_ones_no_advantage(generator, rng):
     routes = generator.sample_paths(200, rng)
-    images, measures = to_uint8(render(generator, routes)), {"pixels": inversion.pixel_error}
+    images, measures = to_uint8(render(generator, routes)), {"pixels": pixel_change}
     exact = inversion.over_random(generator, images, routes, measures, 2, rng)["pixels"]
     assert (exact.value, exact.interval, exact.n) == (0, (0, 0), 200)
     shuffled = routes[torch.randperm(200, generator=rng)]

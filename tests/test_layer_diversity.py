@@ -5,6 +5,7 @@ import torch
 
 from rpgan.analysis import diversity
 from rpgan.errors import UserError
+from rpgan.metrics.features import CLASSIFIERS
 from rpgan.presets import EXPERIMENTS
 
 SIZES = (4, 1, 4, 4)
@@ -87,7 +88,7 @@ def test_agreement_is_that_of_the_worst_pair_and_leaves_out_what_has_no_diversit
 def test_families_are_those_of_the_ledger():
     names = ["cifar10-rpgan", "colored-mnist-rpgan", "celeba-dcgan", "lsun-rpgan"]
     assert [diversity.family(name) for name in names] == ["cifar10", "colored_mnist", "celeba", "lsun"]
-    for classifier in set(diversity.CLASSIFIERS.values()):
+    for classifier in set(CLASSIFIERS.values()):
         assert classifier in EXPERIMENTS
 
 

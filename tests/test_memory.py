@@ -110,3 +110,20 @@ def test_an_average_and_a_larger_batch_take_more():
     )
     assert averaged.peak - plain.peak == averaged.kept["averaged generator"]
     assert all(larger.phases[phase] > plain.phases[phase] for phase in plain.phases)
+
+
+def test_a_gpu_holds_copies_of_the_weights_that_are_stacked():
+    config = resolve("mnist-rpgan", "smoke")
+    on_cpu, on_gpu = (training_memory(config, device=device).phases for device in ("cpu", "cuda"))
+    more = {what: on_gpu[what] - size for what, size in on_cpu.items()}
+    rows = config.train.batch_size * config.train.d_steps
+    buckets = [b for b in build_generator(config.generator).buckets if len(b) > 1]
+    copies = [4 * sum(p.numel() for p in bucket.instances[0].parameters()) for bucket in buckets]
+    assert more["the generator makes images"] == rows * max(copies)
+    assert more["the discriminator learns"] == 0
+    assert more["the generator learns"] == config.train.batch_size * (sum(copies) + max(copies))
+
+
+def test_large_weights_are_not_copied_row_by_row_on_a_gpu():
+    config = resolve("lsun-rpgan", "paper").generator
+    assert sampling_memory(config, device="cuda").peak < 1.5 * sampling_memory(config).peak

@@ -15,6 +15,7 @@ from rpgan.metrics.agreement import Profile, chance, profile, rank_agreement
 from rpgan.metrics.color import color_change, color_distances
 from rpgan.metrics.features import Extractor
 from rpgan.metrics.frechet import Moments, frechet_distance
+from rpgan.metrics.tone import pixel_change
 from rpgan.models.generator import build_generator, render
 from rpgan.models.perturbed import (
     _alpha_of,
@@ -157,7 +158,7 @@ def test_noise_in_a_linear_layer_has_its_closed_form(linear, rng):
 
 def test_changes_are_zero_between_equals_and_one_between_extremes():
     black, white = (torch.full((2, 3, 4, 4), level, dtype=torch.uint8) for level in (0, 255))
-    for change in (noise.total_change, color_change):
+    for change in (pixel_change, color_change):
         assert torch.equal(change(black, black), torch.zeros(2, dtype=torch.float64))
         assert torch.allclose(change(black, white), torch.ones(2, dtype=torch.float64))
 
@@ -197,10 +198,10 @@ def test_damage_is_what_its_parts_say(twin, rng):
 @pytest.mark.parametrize("target", [0.02, 0.1])
 def test_layers_do_equal_damage(twin, rng, target):
     trials = sample_trials(twin, 2, 2, rng)
-    alphas = equal_damage_alphas(twin, trials, target, noise.total_change, tolerance=0.01)
+    alphas = equal_damage_alphas(twin, trials, target, pixel_change, tolerance=0.01)
     for layer, alpha in enumerate(alphas.tolist()):
         images = perturbed_images(twin, layer, alpha, trials)
-        done = noise.total_change(trials.clean.flatten(0, 1), images.flatten(0, 1)).mean()
+        done = pixel_change(trials.clean.flatten(0, 1), images.flatten(0, 1)).mean()
         assert float(done) == pytest.approx(target, rel=0.011)
 
 
@@ -215,7 +216,7 @@ def test_the_distance_may_be_another(twin, rng):
 @pytest.mark.parametrize("target", [0.0, -1.0, math.inf, math.nan, 1.5])
 def test_damage_that_cannot_be_done_is_refused(twin, rng, target):
     with pytest.raises(UserError, match="expected"):
-        equal_damage_alphas(twin, sample_trials(twin, 1, 2, rng), target, noise.total_change)
+        equal_damage_alphas(twin, sample_trials(twin, 1, 2, rng), target, pixel_change)
 
 
 @pytest.mark.parametrize("power", [0.3, 1.0, 3.0])

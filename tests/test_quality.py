@@ -9,7 +9,7 @@ from rpgan.analysis import quality
 from rpgan.analysis.quality import REAL, Yardstick, compare, draw_sets, measure, yardsticks
 from rpgan.errors import UserError
 from rpgan.metrics.features import Extractor
-from rpgan.metrics.frechet import Moments
+from rpgan.metrics.frechet import Moments, frechet_distance
 from rpgan.plotting.quality import draw_comparisons
 from rpgan.presets import resolve
 
@@ -28,8 +28,8 @@ def cloud(n, rng, classes=(0, 1), spread=0.02):
 
 @pytest.fixture
 def yardstick(rng):
-    real, others, many = (FEATURES(cloud(n, rng)) for n in (N, N, 2_000))
-    return Yardstick(FEATURES, Moments(many), real, others, "two clouds")
+    many = FEATURES(cloud(2_000, rng))
+    return Yardstick(FEATURES, Moments(many), many[:N], many[-N:], "two clouds")
 
 
 def compared(sets, yardstick, rng):
@@ -66,6 +66,15 @@ def test_other_real_images_are_the_floor(yardstick, rng):
     assert found.measured[REAL].scores["precision"].mean > found.pair[0].scores["precision"].mean
 
 
+def test_other_real_images_are_not_compared_with_themselves(rng):
+    """Of a few real images, those that are measured would be much of what they are measured with."""
+    few = torch.rand(80, 2, generator=rng)
+    ruler = Yardstick(FEATURES, Moments(few), few[:40], few[40:], "few")
+    sets = [cloud(N, rng)]
+    floor = compare({"routed": sets, "twin": sets}, ruler, 1, rng).measured[REAL].scores[ruler.distance].mean
+    assert floor == pytest.approx(frechet_distance(Moments(few[:40]), Moments(few[40:])))
+
+
 def test_the_band_holds_the_curve_and_lies_on_its_rays(yardstick, rng):
     found = measure([FEATURES(cloud(N, rng, spread=0.1)) for _ in range(3)], yardstick, 3, rng)
     low, high = found.band()
@@ -89,8 +98,9 @@ def test_absent_features_are_named_and_others_used():
     assert [y.extractor.name for y in found.found] == ["pixels"] and set(found.absent) == {"cifar10-cnn"}
     [ruler] = found.found
     assert len(ruler.real) == len(ruler.others) == 25 and ruler.moments.n == 50  # half of what there is
+    assert not (ruler.real[:, None] == ruler.others).all(-1).any()
     assert "cifar10-cnn" in found.about and ruler.distance == "Fréchet, pixels"
-    assert replace(ruler, extractor=replace(FEATURES, name="inception")).distance == "FID"
+    assert replace(ruler, extractor=replace(FEATURES, name="inception")).distance == "FID of 25"
     with pytest.raises(UserError, match="expected at least one"):
         yardsticks(config, ["cifar10-cnn"], 30, 50, 0)
 

@@ -11,19 +11,13 @@ from rpgan.errors import UserError
 from rpgan.metrics.color import color_distances
 from rpgan.metrics.diversity import LayerDiversity, layer_diversity, sum_table
 from rpgan.metrics.edges import edge_map
-from rpgan.metrics.features import load_extractor
+from rpgan.metrics.features import CLASSIFIERS, load_extractor
 from rpgan.metrics.perceptual import FeatureDistance, load_lpips
 from rpgan.metrics.tone import tonal_changes
 from rpgan.results import Result
 
 # uint8 groups (g, k, c, h, w) -> symmetric (g, k, k), one or more by name
 Measure = Callable[[Tensor], dict[str, Tensor]]
-CLASSIFIERS = {
-    "mnist": "mnist-cnn",
-    "colored_mnist": "mnist-cnn",
-    "cifar10": "cifar10-cnn",
-    "sprites": "sprites-cnn",
-}
 CHANNELS = ("red", "green", "blue")
 FORMS = {  # of LayerDiversity, one number a bucket, and how their keys end
     "ratio_mean": "",
@@ -43,7 +37,7 @@ def family(experiment: str) -> str:
 
 def own_classifier(experiment: str) -> str:
     """Returns the features of a classifier of the experiment's data, or of ImageNet where there is none."""
-    return CLASSIFIERS.get(family(experiment), "efficientnet-lite0")
+    return CLASSIFIERS.get(family(experiment).replace("_", "-"), "efficientnet-lite0")
 
 
 def load_measures(names: Iterable[str], experiment: str, device: str = "cpu") -> list[Measure]:

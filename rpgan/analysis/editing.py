@@ -4,30 +4,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from rpgan import paths as path
 from rpgan.images import to_uint8
-from rpgan.intervals import central_interval
+from rpgan.intervals import central_interval, resampled_sums
+from rpgan.metrics.edges import edge_map
 from rpgan.models.generator import RandomPathGenerator, render
 
 Measure = Callable[[Tensor, Tensor], Tensor]  # uint8 (n, c, h, w), the same -> distances (n,)
-RESAMPLED = 2_000  # bootstrap samples
 
 
 def edge_change(a: UInt8[Tensor, "n c h w"], b: UInt8[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
     """Distance of the edge maps, each of unit length: 0 to √2; colours and contrast do not matter."""
-    return (_edges(a) - _edges(b)).norm(dim=1)
-
-
-def _edges(images: Tensor) -> Tensor:
-    """Length of the grey level's gradient at every pixel, as vectors of unit length; float64."""
-    grey = F.pad(images.double().mean(1, keepdim=True), (1, 1, 1, 1), mode="replicate")
-    across = grey[..., 1:-1, 2:] - grey[..., 1:-1, :-2]
-    down = grey[..., 2:, 1:-1] - grey[..., :-2, 1:-1]
-    return F.normalize(torch.hypot(across, down).flatten(1), dim=1)
+    return (edge_map(a) - edge_map(b)).double().norm(dim=1)
 
 
 @dataclass(frozen=True)
@@ -44,8 +35,8 @@ class Edits:
     def leaning(self, first: str, second: str, rng: torch.Generator) -> "Leaning":
         """Compares the shares of two measures, bucket by bucket, with intervals over images."""
         a, b = self.changes[first], self.changes[second]
-        drawn = torch.randint(len(a), (RESAMPLED, len(a)), generator=rng)
-        differences = _shares(a[drawn].sum(1)) - _shares(b[drawn].sum(1))
+        first_sums, second_sums = resampled_sums(torch.stack([a, b], dim=-1), rng).unbind(-1)
+        differences = _shares(first_sums) - _shares(second_sums)
         level = 1 - 0.05 / len(self.buckets)  # all intervals hold together (Bonferroni)
         bounds = torch.stack(central_interval(differences, level))
         return Leaning((first, second), _shares(a.sum(0)) - _shares(b.sum(0)), bounds.T)

@@ -10,14 +10,14 @@ from torch import Tensor
 from rpgan.config import GanConfig
 from rpgan.datasets import load_dataset
 from rpgan.images import to_uint8
-from rpgan.intervals import central_interval
+from rpgan.intervals import central_interval, resampled_sums
 from rpgan.metrics.features import load_extractor
+from rpgan.metrics.tone import pixel_change
 from rpgan.models.generator import RandomPathGenerator, render
 from rpgan.models.inverter import Inverter, most_probable, read
 from rpgan.references import STAND_INS
 
 Measure = Callable[[Tensor, Tensor], Tensor]  # uint8 (n, c, h, w), the same -> distances (n,)
-RESAMPLED = 2_000  # bootstrap samples
 PIXELS = "pixels (RMS)"
 
 
@@ -86,16 +86,11 @@ def alike_first(confusion: Float[Tensor, "m m"]) -> Int64[Tensor, " m"]:
     return torch.from_numpy(leaves_list(links).astype("int64"))
 
 
-def pixel_error(a: UInt8[Tensor, "n c h w"], b: UInt8[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
-    """Root mean square difference of pixels, in units of their range: 0 to 1, float64."""
-    return (a.double() - b.double()).square().flatten(1).mean(1).sqrt() / 255
-
-
 def error_measures(features: str, device: str = "cpu") -> dict[str, Measure]:
     """Error of pixels, and of features where these are others, by the name in tables."""
     if features == "pixels":
-        return {PIXELS: pixel_error}
-    return {PIXELS: pixel_error, features: feature_error(load_extractor(features, device))}
+        return {PIXELS: pixel_change}
+    return {PIXELS: pixel_change, features: feature_error(load_extractor(features, device))}
 
 
 def feature_error(extractor: Callable[[Tensor], Tensor]) -> Measure:
@@ -114,9 +109,8 @@ class Ratio:
 
 def ratio(over: Float[Tensor, " n"], under: Float[Tensor, " n"], rng: torch.Generator) -> Ratio:
     """Divides the mean of one error by that of another, image by image the same."""
-    drawn = torch.randint(len(over), (RESAMPLED, len(over)), generator=rng)
-    ratios = over[drawn].mean(1) / under[drawn].mean(1)
-    low, high = central_interval(ratios)
+    overs, unders = resampled_sums(torch.stack([over, under], dim=-1), rng).unbind(-1)
+    low, high = central_interval(overs / unders)
     return Ratio(float(over.mean() / under.mean()), (float(low), float(high)), len(over))
 
 

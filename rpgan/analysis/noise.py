@@ -15,6 +15,7 @@ from rpgan.metrics.agreement import Agreement, Profile, chance, profile, rank_ag
 from rpgan.metrics.color import color_change
 from rpgan.metrics.features import Extractor, load_extractor
 from rpgan.metrics.frechet import Moments, frechet_distance
+from rpgan.metrics.tone import pixel_change
 from rpgan.models.generator import RandomPathGenerator, render
 from rpgan.models.perturbed import Trials, equal_damage_alphas, perturbed_images
 from rpgan.references import find_reference
@@ -22,11 +23,6 @@ from rpgan.results import Result
 
 KINDS = ("total", "color", "semantic")
 NOISE, EXCHANGE, PER_CHANGE = "noise, equal damage", "RPGAN", "RPGAN per total change"
-
-
-def total_change(a: UInt8[Tensor, "n c h w"], b: UInt8[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
-    """Root mean square difference of all pixels and channels, in [0, 1]."""
-    return (a.double() - b.double()).flatten(1).square().mean(1).sqrt() / 255
 
 
 @dataclass(frozen=True)
@@ -106,7 +102,7 @@ class Seen:
         """Changes of every kind, image by image."""
         semantic = (self.features.double() - other.features.double()).norm(dim=1)
         pair = (self.images, other.images)
-        return torch.stack([total_change(*pair), color_change(*pair), semantic])
+        return torch.stack([pixel_change(*pair), color_change(*pair), semantic])
 
 
 def exchange_changes(
@@ -202,7 +198,7 @@ def compare(
     """
     exchange = exchange_changes(groups, routed.bucket_sizes, yardstick.extractor)
     target = float(exchange["total"].mean())
-    alphas = [equal_damage_alphas(twin, trials, factor * target, total_change) for factor in factors]
+    alphas = [equal_damage_alphas(twin, trials, factor * target, pixel_change) for factor in factors]
     found = damage(twin, trials, torch.stack(alphas, dim=1), yardstick)
     n, equal = trials.clean.flatten(0, 1).shape[0], factors.index(1)
     variations = [to_uint8(render(routed, routed.sample_paths(n, rng))) for _ in range(sets)]

@@ -1,7 +1,7 @@
 """Quality of two generators under one protocol: distances, precision and recall (section 4.2)."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,14 +32,20 @@ class Yardstick:
 
     extractor: Extractor
     moments: Moments  # of all
-    real: Tensor  # float32 (n, d), of some; what curves and neighbours compare with
-    others: Tensor  # float32 (≤ n, d), of some that are not among these
+    real: Tensor  # float32 (k, d), of some; what curves and neighbours compare with
+    others: Tensor  # float32 (≥ k, d), of some, in the place of generated ones; the first k are not in `real`
     about: str  # which real images
 
     @property
     def distance(self) -> str:
-        """What the Fréchet distance is called: FID in the features of Inception only."""
-        return "FID" if self.extractor.name == "inception" else f"Fréchet, {self.extractor.name}"
+        """What the Fréchet distance is called: FID, with its n, in the features of Inception only."""
+        if self.extractor.name == "inception":
+            return f"FID of {len(self.others):,}"
+        return f"Fréchet, {self.extractor.name}"
+
+    def among_real(self) -> "Yardstick":
+        """The same without the other real images among those behind the moments, to measure these by it."""
+        return replace(self, moments=self.moments.without(self.others))
 
 
 @dataclass(frozen=True)
@@ -61,9 +67,9 @@ def yardsticks(
 ) -> Yardsticks:
     """Loads the features that can be had, in their order, with the real images of an experiment in them.
 
-    Curves and neighbours compare equally many, n, images; fewer where fewer than twice as many real ones are
-    kept. Distances compare with n_real, or with those of the reference file (references.find_reference).
-    Raises UserError where there are no features or no real images.
+    Distances take n images. Curves and neighbours compare equally many, at most n; fewer where fewer than
+    twice as many real ones are kept. Real are n_real images, or those of the reference file
+    (references.find_reference). Raises UserError where there are no features or no real images.
     """
     shape = config.generator.image_shape
     networks, absent = available(names, torch.zeros(1, *shape, dtype=torch.uint8), device)
@@ -78,7 +84,7 @@ def yardsticks(
             continue
         kept = reference.features[name]
         paired = min(n, len(kept) // 2)
-        real, others = kept[:paired], kept[paired : 2 * paired]
+        real, others = kept[:paired], kept.flip(0)[: min(n, reference.moments[name].n // 2)]
         found.append(Yardstick(network, reference.moments[name], real, others, reference.about))
     return Yardsticks(tuple(found), absent)
 
@@ -214,7 +220,8 @@ def compare(
     """
     features = {name: [yardstick.extractor(images) for images in sets] for name, sets in models.items()}
     measured = {name: measure(sets, yardstick, n_runs, rng) for name, sets in features.items()}
-    return Comparison(yardstick, measured | {REAL: measure([yardstick.others], yardstick, n_runs, rng)})
+    floor = measure([yardstick.others], yardstick.among_real(), n_runs, rng)
+    return Comparison(yardstick, measured | {REAL: floor})
 
 
 def _folded(interval: tuple[float, float] | None) -> tuple[float, float] | None:

@@ -122,10 +122,10 @@ def digit_reader(device: torch.device | str = "cpu") -> Reader:
 
 
 def image_statistics(images: UInt8[Tensor, "n c h w"]) -> dict[str, Tensor]:
-    """Statistics that need no reader, float32 (n, d): pixels, luminance, edges and, of RGB images, chroma.
+    """Statistics that need no reader, float32 (n, d): pixels, luminance, sharpness and chroma of RGB.
 
     Pixels are averaged to a 16×16 grid, which leaves the layout and keeps the numbers few. Luminance is the
-    mean of Rec. 601 luma, edges the mean size of its steps between neighbours, chroma the mean of the two
+    mean of Rec. 601 luma, sharpness the mean size of its steps between neighbours, chroma the mean of the two
     colour differences B − Y and R − Y; all of values in [−1, 1].
     """
     values = to_float(images)
@@ -134,7 +134,7 @@ def image_statistics(images: UInt8[Tensor, "n c h w"]) -> dict[str, Tensor]:
     statistics = {
         "pixels": F.adaptive_avg_pool2d(values, 16).flatten(1),
         "luminance": luma.mean((1, 2))[:, None],
-        "edges": torch.stack(steps).mean(0)[:, None],
+        "sharpness": torch.stack(steps).mean(0)[:, None],
     }
     if images.shape[1] == 3:
         statistics["chroma"] = (values[:, [2, 0]] - luma[:, None]).mean((2, 3))

@@ -12,8 +12,6 @@ from rpgan.losses import pair_diversity
 from rpgan.models.bucket import Bucket
 from rpgan.models.generator import RandomPathGenerator
 
-ROUTINGS = {"uniform": paths.sample, "balanced": paths.sample_balanced}
-
 
 def correlated_bucket(correlation: float, n_weights: int, rng: torch.Generator) -> Bucket:
     """Two linear instances whose weights are normal with this correlation, in [0, 1]."""
@@ -89,9 +87,9 @@ def idle_share(size: int, batch: int, routing: str, steps: int, rng: torch.Gener
 
     Raises UserError for a routing that training does not know.
     """
-    if routing not in ROUTINGS:
-        raise UserError(f"routing = {routing!r}; expected one of {', '.join(ROUTINGS)}")
-    draws = (ROUTINGS[routing]((size,), batch, rng)[:, 0] for _ in range(steps))
+    if routing not in paths.DRAWS:
+        raise UserError(f"routing = {routing!r}; expected one of {', '.join(paths.DRAWS)}")
+    draws = (paths.DRAWS[routing]((size,), batch, rng)[:, 0] for _ in range(steps))
     drawn = sum(len(draw.unique()) for draw in draws)
     return 1 - drawn / (size * steps), (1 - 1 / size) ** batch
 

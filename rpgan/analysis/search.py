@@ -151,12 +151,6 @@ def exhaust(
     return best, least
 
 
-def prefix_share(routes: Int64[Tensor, "n n_buckets"]) -> float:
-    """Share of instance runs that are left when equal beginnings are run once: 1 if nothing is shared."""
-    beginnings = [len(routes[:, : b + 1].unique(dim=0)) for b in range(routes.shape[1])]
-    return sum(beginnings) / routes.numel()
-
-
 def candidate_errors(
     generator: RandomPathGenerator, images: Tensor, candidates: Tensor, cost: Cost
 ) -> Float[Tensor, "n k"]:

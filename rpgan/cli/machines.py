@@ -87,6 +87,7 @@ def memory_command(
     profile: Profile = "paper",
     sets: Sets = [],  # noqa: B006
     precision: Annotated[str, typer.Option(help="float32 or bfloat16, for training.")] = "float32",
+    device: Annotated[str, typer.Option(help="cpu or cuda, where weights are copied too.")] = "cpu",
 ) -> None:
     """Print the memory that training and sampling of an experiment take, without starting them."""
     from rpgan.config import GanConfig
@@ -97,7 +98,7 @@ def memory_command(
     if not isinstance(config, GanConfig):
         raise UserError(f"{experiment} is no GAN; expected one, e.g. cifar10-rpgan")
     for what, memory in (
-        ("training", training_memory(config, precision)),
-        ("sampling", sampling_memory(config.generator)),
+        ("training", training_memory(config, precision, device)),
+        ("sampling", sampling_memory(config.generator, device=device)),
     ):
         print(f"{what} {experiment}, profile {profile}:\n{memory.table()}")

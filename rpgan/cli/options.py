@@ -10,7 +10,7 @@ Profile = Annotated[
 Sets = Annotated[
     list[str], typer.Option("--set", help="Change one setting, e.g. train.steps=20; repeatable.")
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Model = Annotated[str, typer.Argument(help="Name of a committed checkpoint, or a checkpoint directory.")]
 Extractors = Annotated[
     list[str], typer.Option("--extractor", help="Features to measure in, repeatable; all by default.")

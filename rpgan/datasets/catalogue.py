@@ -9,8 +9,8 @@ from importlib.util import find_spec
 
 from rpgan.config import DataConfig
 from rpgan.datasets import folder, mnist, public
-from rpgan.download import data_root
 from rpgan.errors import UserError
+from rpgan.places import data_root
 
 SPLITS = ("train", "test")
 

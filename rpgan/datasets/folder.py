@@ -20,8 +20,8 @@ from rpgan.config import DataConfig
 from rpgan.datasets.archive import Entry, Files, open_files
 from rpgan.datasets.memory import ImageDataset, MemoryImages
 from rpgan.datasets.pictures import fit
-from rpgan.download import data_root
 from rpgan.errors import UserError
+from rpgan.places import data_root
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 IN_MEMORY = 2 * 2**30  # bytes, decoded, up to which a set is decoded once

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from rpgan.config import DataConfig
 from rpgan.datasets.memory import MemoryImages
-from rpgan.download import data_root
 from rpgan.errors import UserError
+from rpgan.places import data_root
 
 FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),

@@ -9,8 +9,8 @@ import torch
 from rpgan.config import DataConfig
 from rpgan.datasets.memory import ImageDataset, MemoryImages
 from rpgan.datasets.pictures import Pictures
-from rpgan.download import data_root
 from rpgan.errors import UserError
+from rpgan.places import data_root
 
 
 @dataclass(frozen=True)

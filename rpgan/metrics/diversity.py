@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rpgan.errors import UserError
-from rpgan.intervals import central_interval
+from rpgan.intervals import central_interval, resampled_sums
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ def layer_diversity(
     """
     corrected = _corrected(sums, bucket_sizes)
     ratios = corrected[corrected[:, 0] != 0] / corrected[corrected[:, 0] != 0][:, :1]
-    robust = _resampled_ratios(corrected, rng, n_resamples)
-    low, high = central_interval(robust, level, ignore_nan=True)
+    resampled = resampled_sums(corrected, rng, n_resamples)
+    low, high = central_interval(resampled / resampled[:, :1], level, ignore_nan=True)
     totals = corrected.sum(0)
     return LayerDiversity(
         ratio_mean=ratios.mean(0),
@@ -87,10 +87,3 @@ def _corrected(sums: Tensor, bucket_sizes: Sequence[int]) -> Tensor:
     if varied.isnan().any() or (varied < 0).any():
         raise UserError("pair sums are negative or NaN in a bucket of several instances; expected distances")
     return (sums.double() * (sizes - 1) / sizes).masked_fill(sizes == 1, torch.nan)
-
-
-def _resampled_ratios(sums: Tensor, rng: torch.Generator, n_resamples: int) -> Tensor:
-    """Returns ΣS_l/ΣS_1 over routes drawn anew with repetition: (n_resamples, n_buckets)."""
-    routes = torch.randint(len(sums), (n_resamples, len(sums)), generator=rng)
-    totals = sums[routes].sum(1)
-    return totals / totals[:, :1]

@@ -16,6 +16,14 @@ from rpgan.errors import UserError
 from rpgan.images import pad_to
 from rpgan.weights import find_weights, load_lpips_network
 
+CLASSIFIERS = {
+    "mnist": "mnist-cnn",
+    "mnist-5k": "mnist-cnn",
+    "colored-mnist": "mnist-cnn",
+    "colored-mnist-5k": "mnist-cnn",
+    "cifar10": "cifar10-cnn",
+    "sprites": "sprites-cnn",
+}  # data set → this project's classifier of it
 Trunk = Callable[[Tensor], Tensor]  # float images (n, c, h, w) in [0, 1] on the device -> features (n, d)
 
 
@@ -27,6 +35,7 @@ class Extractor:
     trunk: Trunk
     device: str = "cpu"
     dim: int | None = None  # features an image; None where it depends on the images
+    weights: str = ""  # SHA-256 of a classifier of this project, which may be trained anew under its name
 
     @torch.no_grad()
     def __call__(self, images: UInt8[Tensor, "n c h w"], batch_size: int = 64) -> Float[Tensor, "n d"]:
@@ -70,7 +79,7 @@ def project_classifier(name: str, device: str) -> Extractor:
     Images that were padded to a larger size (MNIST at 32 pixels) are cropped back to it; of coloured images a
     classifier of grey ones sees the brightest channel at every position.
     """
-    from rpgan.checkpoint import load_classifier
+    from rpgan.checkpoint import load_card, load_classifier
 
     classifier = load_classifier(name).eval().requires_grad_(False).to(device)
     channels, height, width = classifier.image_shape
@@ -84,7 +93,8 @@ def project_classifier(name: str, device: str) -> Extractor:
         cropped = images[:, :, top : top + height, left : left + width]
         return classifier.features(2 * cropped - 1)
 
-    return Extractor(name, trunk, device, classifier.hidden.out_features)
+    weights = load_card(name)["sha256"]
+    return Extractor(name, trunk, device, classifier.hidden.out_features, weights)
 
 
 def efficientnet_lite0(name: str, device: str, size: int = 128) -> Extractor:

@@ -1,19 +1,11 @@
 """Fréchet distance between two sets of features, from streamed float64 moments."""
 
-import zipfile
-import zlib
-from pathlib import Path
-
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
 from rpgan.errors import UserError
-from rpgan.files import replacing
-
-# What numpy raises for a file that is not one of its own.
-DAMAGE = (OSError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 class Moments:
@@ -59,22 +51,21 @@ class Moments:
             raise UserError(f"moments of {self.n} images; expected at least 2 for a covariance")
         return self.scatter / (self.n - 1)
 
-    def save(self, path: str | Path) -> None:
-        """Writes n, mean and scatter as .npz; missing folders are made."""
-        # np.savez would add a suffix to a bare path.
-        with replacing(Path(path)) as aside, aside.open("wb") as file:
-            np.savez_compressed(file, n=self.n, mean=self.mean, scatter=self.scatter)
+    def without(self, features: Float[Tensor, "n d"]) -> "Moments":
+        """Returns the moments of the others, where these features were among those counted.
 
-    @classmethod
-    def load(cls, path: str | Path) -> "Moments":
-        """Reads what `save` wrote; raises UserError when the file is not that."""
-        try:
-            with np.load(path) as saved:
-                moments = cls()
-                moments._merge(int(saved["n"]), saved["mean"], saved["scatter"])
-                return moments
-        except DAMAGE as error:
-            raise UserError(f"cannot read {path} ({error}); expected a file of Moments.save") from error
+        Raises UserError where fewer than two would be left.
+        """
+        removed = Moments(features)
+        if removed.n > self.n - 2:
+            raise UserError(f"moments of {self.n} images without {removed.n}; expected at least 2 to be left")
+        rest = Moments()
+        rest.n = self.n - removed.n
+        rest.mean = (self.n * self.mean - removed.n * removed.mean) / rest.n
+        delta = removed.mean - rest.mean
+        between = np.outer(delta, delta) * (rest.n * removed.n / self.n)
+        rest.scatter = self.scatter - removed.scatter - between
+        return rest
 
 
 def frechet_distance(a: Moments, b: Moments) -> float:

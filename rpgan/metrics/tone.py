@@ -1,4 +1,4 @@
-"""How much of a change is tone: what a gain and a shift of each channel can make of an image."""
+"""How much an image changes, and how much of it is tone: what a gain and a shift of each channel can do."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from rpgan.intervals import central_interval
+from rpgan.intervals import central_interval, resampled_sums
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,11 @@ class Share:
     value: Tensor  # sum of the parts over the sum of the wholes, over routes
     low: Tensor  # ends of its percentile bootstrap interval over routes
     high: Tensor
+
+
+def pixel_change(a: UInt8[Tensor, "n c h w"], b: UInt8[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
+    """Root mean square difference of all pixels and channels, in units of their range: 0 to 1, float64."""
+    return (a.double() - b.double()).flatten(1).square().mean(1).sqrt() / 255
 
 
 def tonal_changes(
@@ -50,7 +55,6 @@ def share_of_sums(
     level: float = 0.95,
 ) -> Share:
     """Divides sums over routes, so that a route counts by how much it changes; NaN where nothing changes."""
-    routes = torch.randint(len(part), (n_resamples, len(part)), generator=rng)
-    resampled = part.double()[routes].sum(1) / whole.double()[routes].sum(1)
-    ends = central_interval(resampled, level, ignore_nan=True)
+    parts, wholes = resampled_sums(torch.stack([part, whole], dim=-1), rng, n_resamples).unbind(-1)
+    ends = central_interval(parts / wholes, level, ignore_nan=True)
     return Share(part.double().sum(0) / whole.double().sum(0), *ends)

@@ -1,7 +1,7 @@
 """A bucket of interchangeable instances, and the strategies that route a batch through it.
 
 A strategy maps (instances, inputs (n, …), index (n,)) to outputs (n, …), row k being instance index[k] of
-input k. All of them agree to rounding, in outputs and in gradients; they differ in speed only.
+input k. All of them agree to rounding, in outputs and in gradients; they differ in speed and memory.
 """
 
 from collections.abc import Callable, Iterable
@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from rpgan.errors import UserError
+
+STACKED = 2**30  # most bytes that `auto` lets `batched` copy for a bucket
 
 
 class Bucket(nn.Module):
@@ -35,15 +37,19 @@ class Bucket(nn.Module):
         if len(self) == 1:
             return self.instances[0](x)
         if strategy == "auto":
-            strategy = self.fastest_on(x.device)
+            strategy = self.fastest_on(x.device, len(x))
         if strategy not in STRATEGIES:
             raise UserError(f"strategy {strategy!r}; expected auto or one of {', '.join(STRATEGIES)}")
         return STRATEGIES[strategy](self.instances, x, index)
 
-    def fastest_on(self, device: torch.device) -> str:
-        """Names the strategy that `auto` takes: few launches on a GPU, few bytes moved on a CPU."""
-        stateless = next(self.buffers(), None) is None
-        return "batched" if device.type == "cuda" and stateless else "by_instance"
+    def fastest_on(self, device: torch.device, n: int) -> str:
+        """Names the strategy that `auto` takes for n rows: few launches on a GPU, few bytes moved on a CPU.
+
+        Instances take turns on a GPU too where `batched` refuses them, or its copies would be too large.
+        """
+        if device.type != "cuda" or _unstackable(self.instances[0]):
+            return "by_instance"
+        return "batched" if n * copied_bytes(self.instances[0]) <= STACKED else "by_instance"
 
 
 def per_sample(instances: nn.ModuleList, x: Tensor, index: Tensor) -> Tensor:
@@ -104,10 +110,14 @@ def _rows(x: Tensor, order: Tensor) -> Tensor:
 
 
 def batched(instances: nn.ModuleList, x: Tensor, index: Tensor) -> Tensor:
-    """Stacks the drawn weights and runs all rows in one grouped operation, a constant number of launches."""
+    """Stacks the drawn weights and runs all rows in one grouped operation, a constant number of launches.
+
+    Every row gets its own copy of its instance's weights (`copied_bytes`), and nothing but these may differ
+    between instances.
+    """
     prototype = instances[0]
-    if next(prototype.buffers(), None) is not None:
-        raise UserError("instances have buffers; strategy 'batched' needs stateless ones: take 'by_instance'")
+    if why := _unstackable(prototype):
+        raise UserError(f"instances have {why}; strategy 'batched' stacks parameters: take 'by_instance'")
     drawn = [dict(instances[i].named_parameters()) for i in index.tolist()]
     weights = {name: torch.stack([parameters[name] for parameters in drawn]) for name in drawn[0]}
 
@@ -115,6 +125,18 @@ def batched(instances: nn.ModuleList, x: Tensor, index: Tensor) -> Tensor:
         return functional_call(prototype, parameters, (row[None],))[0]
 
     return torch.vmap(one)(weights, x)
+
+
+def copied_bytes(instance: nn.Module) -> int:
+    """Bytes that `batched` copies for a row."""
+    return sum(p.numel() * p.element_size() for p in instance.parameters())
+
+
+def _unstackable(instance: nn.Module) -> str:
+    """Says what keeps instances from being run as one; empty where nothing does."""
+    if next(instance.buffers(), None) is not None:
+        return "buffers"
+    return "" if next(instance.parameters(), None) is not None else "no parameters"
 
 
 STRATEGIES: dict[str, Callable[[nn.ModuleList, Tensor, Tensor], Tensor]] = {

@@ -81,7 +81,7 @@ def stacked(generator: RandomPathGenerator) -> RandomPathGenerator:
 def rebuilt(
     generator: RandomPathGenerator, buckets: Sequence[Bucket], links: Sequence[nn.Module]
 ) -> RandomPathGenerator:
-    """A generator of other buckets and links with the same Z, in eval mode."""
+    """A generator of these buckets and links with the same Z, all of it in eval mode from then on."""
     z = generator.latent
     kind = "gaussian" if z is None else "learned" if isinstance(z, nn.Parameter) else "fixed"
     with torch.random.fork_rng(devices=[]):  # a constant Z is drawn before it is given

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from torch import Tensor
 
-# Twice five hues: the second five, darker, are told apart by the numbers written into the cells as well.
+# Pale for what was known, strong for what is new; numbers in the cells tell pale ones apart as well.
 CLASSES = ["#cfe3f1", "#f9dcc4", "#d8ead2", "#f1d9ea", "#f6efb6", "#b9d3c9", "#d5cfe8"]
 NEW_CLASSES = ["#9c4221", "#2f6690", "#5b8e3e"]
 

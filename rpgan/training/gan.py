@@ -29,7 +29,6 @@ from rpgan.training.score import Score
 
 DRAWS, EVALUATION, SHEET = 1, 2, 3  # streams of random numbers
 IDLE = {"zero": False, "skip": True}  # whether zero_grad leaves None, which Adam skips
-ROUTING = {"uniform": paths.sample, "balanced": paths.sample_balanced}
 M = TypeVar("M", bound=nn.Module)
 
 
@@ -44,7 +43,7 @@ class GanTask:
             ("loss.name", config.loss.name, ADVERSARIAL),
             ("loss.diversity", config.loss.diversity, DIVERSITY),
             ("train.idle_instances", train.idle_instances, IDLE),
-            ("train.routing", train.routing, ROUTING),
+            ("train.routing", train.routing, paths.DRAWS),
         ):
             if value not in valid:
                 raise UserError(f"{name} = {value!r}; expected one of {', '.join(valid)}")
@@ -111,7 +110,7 @@ class GanTask:
 
     def _generate(self, n: int, rng: torch.Generator, parts: int = 1) -> Tensor:
         rows = self.ranks.rows(n, parts)
-        routes = ROUTING[self.config.train.routing](self.raw.bucket_sizes, n, rng)[rows]
+        routes = paths.DRAWS[self.config.train.routing](self.raw.bucket_sizes, n, rng)[rows]
         latents = self.raw.sample_latents(n, rng)
         return self.generator(routes, latents if latents is None else latents[rows].to(self.fabric.device))
 

@@ -1,7 +1,6 @@
 """The machine a run happens on: device, precision, and a description for the card."""
 
 import os
-import platform
 from pathlib import Path
 
 import torch
@@ -9,21 +8,22 @@ from lightning_fabric import Fabric
 
 from rpgan import __version__
 from rpgan.errors import UserError
-from rpgan.results import versions
+from rpgan.results import processor, versions
 from rpgan.training.ranks import Averaging
 
 PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
-DEVICES = ("auto", "cpu", "cuda", "mps")
+DEVICES = ("auto", "cpu", "cuda")
 NAMED = ("torch", "torchvision", "lightning-fabric", "numpy")
 
 
 def build_fabric(precision: str, device: str, directory: Path | None = None, devices: int = 1) -> Fabric:
     """Builds the Fabric of this process, and where it is to have several devices starts the others.
 
-    Device `auto` takes GPUs where there are any. The other processes run the same command from its beginning.
+    Device `auto` takes a GPU of NVIDIA where there is one; CUDA_VISIBLE_DEVICES chooses among several. The
+    other processes run the same command from its beginning.
 
     Precision `auto` is bfloat16 autocast on a GPU and on CPUs with bfloat16 instructions (AMX or AVX-512),
-    where it was measured to be faster; elsewhere float32.
+    where it was measured to be faster; elsewhere float32, whose convolutions recent GPUs run in TF32.
     """
     from lightning_fabric.loggers import Logger, TensorBoardLogger
 
@@ -33,6 +33,8 @@ def build_fabric(precision: str, device: str, directory: Path | None = None, dev
         raise UserError(
             "device 'cuda', but torch finds no GPU here; take device 'auto' or install a CUDA build"
         )
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     _check_devices(device, devices)
     if precision == "auto":
         precision = "bfloat16" if _has_fast_bfloat16(device) else "float32"
@@ -54,14 +56,13 @@ def build_fabric(precision: str, device: str, directory: Path | None = None, dev
 
 def _check_devices(device: str, devices: int) -> None:
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    on_gpus = device == "cuda" or (device == "auto" and gpus)
-    if devices < 1 or (on_gpus and devices > gpus) or (device == "mps" and devices > 1):
-        most = f"at most {gpus} GPUs" if on_gpus else "at least 1, and 1 for mps"
+    if devices < 1 or (device == "cuda" and devices > gpus):
+        most = f"at most {gpus} GPUs" if device == "cuda" else "at least 1"
         raise UserError(f"{devices} devices of kind {device!r}; expected {most}")
 
 
 def _has_fast_bfloat16(device: str) -> bool:
-    if device in ("auto", "cuda") and torch.cuda.is_available():
+    if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
@@ -75,21 +76,11 @@ def describe_versions() -> dict[str, str]:
 def describe_machine(fabric: Fabric) -> dict[str, str | int]:
     """Device, processor, threads and precision of a run."""
     on_gpu = fabric.device.type == "cuda"
-    processor = torch.cuda.get_device_name(fabric.device) if on_gpu else _processor()
     several: dict[str, str | int] = {"devices": fabric.world_size} if fabric.world_size > 1 else {}
     return several | {
         "device": fabric.device.type,
-        "processor": processor,
+        "processor": torch.cuda.get_device_name(fabric.device) if on_gpu else processor(),
         "cores": os.cpu_count() or 1,
         "threads": torch.get_num_threads(),
         "precision": fabric.strategy.precision.precision,
     }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()

@@ -186,7 +186,8 @@ def _is_finite(part: object) -> bool:
 def _announce_memory(config: Config, fabric: Fabric) -> None:
     if isinstance(config, GanConfig) and fabric.is_global_zero:
         halved = fabric.strategy.precision.precision == PRECISIONS["bfloat16"]
-        print(training_memory(config, "bfloat16" if halved else "float32").line(), flush=True)
+        memory = training_memory(config, "bfloat16" if halved else "float32", fabric.device.type)
+        print(memory.line(), flush=True)
 
 
 def _check_shares(config: Config, devices: int) -> None:
