@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from rpgan import costs, explorer, launch, notebooks, pages, panels, tried
+from rpgan import costs, explorer, launch, notebooks, pages, panels, trained, tried
 from rpgan.errors import UserError
 from rpgan.ledger import Ledger, load_ledger
 from rpgan.receipts import Receipt, draft, executed_path, is_executed, read_receipt
@@ -57,9 +57,10 @@ def stage(profile: str = "book", root: Path = CHECKOUT) -> Path:
     shutil.copy(root / "_toc.yml", target / "_toc.yml")
     (target / "_config.yml").write_text(config_text(profile, root), encoding="utf-8")
     ledger = load_ledger(root / "book" / "claims.yml")
-    _stage_explorer(target / "book")
-    _stage_costs(target / "book", root)
-    _stage_tried(target / "book", root)
+    _stage_page(target / "book" / "explorer.md", _explorer_parts)
+    _stage_page(target / "book" / "trained.md", lambda folder: trained.trained_parts(folder, root))
+    _stage_page(target / "book" / "routing_cost.md", lambda folder: _cost_parts(root))
+    _stage_page(target / "book" / "tried.md", lambda folder: _tried_parts(root))
     _stage_pages(target / "book", profile, ledger, receipts)
     _stage_notebooks(target / "notebooks", profile, ledger, root)
     return target
@@ -97,26 +98,23 @@ def config_text(profile: str, root: Path) -> str:
     return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
 
 
-def _stage_explorer(folder: Path) -> None:
-    page = folder / "explorer.md"
+def _stage_page(page: Path, parts: Callable[[Path], dict[str, str]]) -> None:
+    """Fills a page that has parts of its own, which are made only where a book has that page."""
     if page.exists():
-        parts = {"explorer": explorer.write_explorer(folder)}
-        page.write_text(pages.fill(page.read_text(encoding="utf-8"), parts), encoding="utf-8")
+        page.write_text(pages.fill(page.read_text(encoding="utf-8"), parts(page.parent)), encoding="utf-8")
 
 
-def _stage_costs(folder: Path, root: Path) -> None:
-    page = folder / "routing_cost.md"
-    if page.exists():
-        document = costs.read_benchmark(root / "data" / "results" / "benchmark.json")
-        parts = costs.cost_parts(document) | {"cost_memory": costs.memory_table()}
-        page.write_text(pages.fill(page.read_text(encoding="utf-8"), parts), encoding="utf-8")
+def _explorer_parts(folder: Path) -> dict[str, str]:
+    return {"explorer": explorer.write_explorer(folder)}
 
 
-def _stage_tried(folder: Path, root: Path) -> None:
-    page = folder / "tried.md"
-    if page.exists():
-        parts = tried.parts(tried.read_rows(tried.published_path(root)))
-        page.write_text(pages.fill(page.read_text(encoding="utf-8"), parts), encoding="utf-8")
+def _cost_parts(root: Path) -> dict[str, str]:
+    document = costs.read_benchmark(root / "data" / "results" / "benchmark.json")
+    return costs.cost_parts(document) | {"cost_memory": costs.memory_table()}
+
+
+def _tried_parts(root: Path) -> dict[str, str]:
+    return tried.parts(tried.read_rows(tried.published_path(root)))
 
 
 def _stage_pages(folder: Path, profile: str, ledger: Ledger, receipts: dict[str, Receipt]) -> None:

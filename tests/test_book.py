@@ -7,7 +7,7 @@ import pytest
 import yaml
 from nbformat.v4 import new_code_cell, new_notebook
 
-from rpgan import book, costs, notebooks, pages, receipts, tried
+from rpgan import book, costs, notebooks, pages, receipts, trained, tried
 from rpgan.config import GanConfig
 from rpgan.errors import UserError
 from rpgan.ledger import VERDICTS, Claim, Ledger, load_ledger
@@ -89,7 +89,7 @@ def test_only_known_parts_are_filled_in() -> None:
 def test_every_generated_part_has_a_place() -> None:
     text = "".join(path.read_text(encoding="utf-8") for path in (CHECKOUT / "book").glob("*.md"))
     wanted = {"summary", "claims", "executions", "environment", "explorer", "costs", "cost_memory"}
-    wanted |= costs.cost_parts(None).keys() | tried.parts([]).keys()
+    wanted |= costs.cost_parts(None).keys() | tried.parts([]).keys() | set(trained.PARTS)
     assert set(re.findall(r"<!-- generated: (\w+) -->", text)) == wanted
 
 

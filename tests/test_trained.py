@@ -1,0 +1,46 @@
+"""The page of trained models says what the cards say."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from rpgan import trained
+from rpgan.checkpoint import load_card, save_checkpoint
+from rpgan.config import standard_twin
+from rpgan.models.generator import build_generator
+from rpgan.presets import resolve
+
+
+def test_departures_are_all_that_differs_from_the_paper(tmp_path: Path) -> None:
+    config = resolve("mnist-rpgan", "paper", {"train.ema": 0.5, "generator.bucket_sizes": [2] * 5})
+    save_checkpoint(tmp_path / "m", build_generator(config.generator), config, {"steps": 0})
+    assert trained.departures(str(tmp_path / "m")) == [
+        "`generator.bucket_sizes` 5 × 2 (20, 20, 20, 8, 1)",
+        "`train.ema` 0.5 (0.0)",
+    ]
+
+
+def test_scores_say_their_features_and_their_number_of_images() -> None:
+    distance = {"name": "frechet_pixels", "value": 12.345, "n": 5000}
+    assert trained.quality(distance) == "12.3, pixels (n = 5,000)"
+    assert trained.quality({"name": "error", "value": 0.115, "n": 10}) == "error 11.5% (n = 10)"
+
+
+def test_the_page_has_every_checkpoint_of_the_repository(tmp_path: Path) -> None:
+    parts = trained.trained_parts(tmp_path)
+    assert tuple(parts) == trained.PARTS and (tmp_path / trained.SHEET).stat().st_size > 10_000
+    for name in trained.committed():
+        kind = "generators" if load_card(name)["config"]["kind"] == "gan" else "readers"
+        assert f"`{name}`" in parts[f"trained_{kind}"]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_row_shows_rgb_of_one_size_whatever_the_generator(channels: int, tmp_path: Path) -> None:
+    config = resolve("mnist-rpgan", "smoke", {"generator.image_shape": [channels, 32, 32]})
+    twin = standard_twin(config.generator)
+    save_checkpoint(tmp_path / "m", build_generator(twin), replace(config, generator=twin), {"steps": 0})
+    images = trained.first_images(str(tmp_path / "m"))
+    assert images.shape == (trained.COLUMNS, 3, trained.SIZE, trained.SIZE) and images.dtype == torch.uint8
+    assert len(images.flatten(1).unique(dim=0)) > 1, "latents are drawn for a standard GAN"
