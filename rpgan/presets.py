@@ -33,7 +33,6 @@ CIFAR_CPU = CPU_GAN | {
     "generator.widths": (48,) * 4,
     "discriminator.widths": (32, 64, 128, 128),
     "discriminator.downsamplings": 3,
-    "train.steps": 40_000,
     "train.features": "cifar10-cnn",
     "train.evaluate_n": 5_000,
 }
@@ -50,6 +49,13 @@ INVERSION_CPU: dict[str, Any] = {
     "train.lr": 3e-3,
     "train.steps": 8_000,
 }
+
+
+def _falling(steps: int) -> dict[str, Any]:
+    """So many steps, over the second half of which the rates fall to 0; the paper's stay constant."""
+    return {"train.steps": steps, "train.decay_steps": steps // 2}
+
+
 BOOK: dict[str, dict[str, Any]] = {
     "mnist-rpgan": MNIST_CPU,
     "mnist-stage-one": MNIST_CPU,
@@ -62,12 +68,12 @@ BOOK: dict[str, dict[str, Any]] = {
         "train.steps": 13_000,
         "train.evaluate_n": 5_000,
     },
-    "cifar10-rpgan": CIFAR_CPU,
-    "cifar10-gan": CIFAR_CPU,
-    "cifar10-linear": CIFAR_CPU | {"train.steps": 15_000},
+    "cifar10-rpgan": CIFAR_CPU | _falling(40_000),
+    "cifar10-gan": CIFAR_CPU | _falling(40_000),
+    "cifar10-linear": CIFAR_CPU | _falling(15_000),
     "cifar10-linear-gan": CIFAR_CPU | {"train.steps": 5_000},
-    "cifar10-explorer": CIFAR_CPU | {"generator.widths": (32,) * 4, "train.steps": 20_000},
-    "cifar10-dcgan": DCGAN_CPU | {"train.features": "cifar10-cnn", "train.steps": 20_000},
+    "cifar10-explorer": CIFAR_CPU | {"generator.widths": (32,) * 4} | _falling(20_000),
+    "cifar10-dcgan": DCGAN_CPU | {"train.features": "cifar10-cnn"} | _falling(20_000),
     "colored-mnist-rpgan": DCGAN_CPU,
     "colored-mnist-gan": DCGAN_CPU,
     "sprites-rpgan": CPU_GAN
@@ -75,9 +81,9 @@ BOOK: dict[str, dict[str, Any]] = {
         "generator.widths": (32,) * 5,
         "discriminator.widths": (32, 48, 64, 96, 96),
         "train.d_steps": 1,  # as for the paper's faces: with two, D leaves G behind
-        "train.steps": 20_000,
         "train.evaluate_n": 5_000,
-    },
+    }
+    | _falling(20_000),
     "mnist-cnn": {},
     "cifar10-cnn": {
         "train.flip": True,
