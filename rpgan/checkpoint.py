@@ -41,7 +41,8 @@ def save_checkpoint(
     """Writes weights and card into a new directory, aside first, so that no half-written one is ever seen.
 
     `about` goes into the card as it is (data, steps, scores, …). dtype "float16" halves the file.
-    first_bucket "table" stores what the first bucket makes of a constant Z in place of its weights.
+    first_bucket "table" stores what the first bucket makes of a constant Z in place of its weights. Raises
+    UserError where there is something else than a checkpoint, which is replaced.
     """
     weights = save_tensors(stored(model, dtype, first_bucket))
     card = {
@@ -52,6 +53,8 @@ def save_checkpoint(
         "storage": {"dtype": dtype, "first_bucket": first_bucket, "bytes": len(weights)},
         "sha256": hashlib.sha256(weights).hexdigest(),
     }
+    directory = directory.absolute()
+    refuse_what_is_no_checkpoint(directory)
     aside = directory.with_name(f".{directory.name}.{os.getpid()}")
     shutil.rmtree(aside, ignore_errors=True)
     try:
@@ -61,6 +64,15 @@ def save_checkpoint(
         _replace(aside, directory)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def refuse_what_is_no_checkpoint(directory: Path) -> None:
+    """Raises UserError where a path is taken by anything but the two files of a checkpoint."""
+    inside = directory.iterdir() if directory.is_dir() else [directory] if directory.exists() else []
+    if not {path.name for path in inside} <= {CARD, WEIGHTS}:
+        raise UserError(
+            f"{directory} is there and is no checkpoint; expected a new directory, or one to replace"
+        )
 
 
 def _replace(aside: Path, directory: Path) -> None:

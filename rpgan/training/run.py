@@ -202,6 +202,11 @@ def _refuse_another(directory: Path, config: Config) -> None:
     if directory.exists() and not directory.is_dir():
         raise UserError(f"{directory} is a file; expected a directory: take another --out")
     if not path.exists():
+        others = [p.name for p in directory.glob("[!.]*")] if directory.exists() else []
+        if others:
+            raise UserError(
+                f"{directory} holds {others[0]} and no run; expected a new folder: take another --out"
+            )
         return
     try:
         there = from_dict(json.loads(path.read_text()))
