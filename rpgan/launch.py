@@ -80,12 +80,17 @@ def of_checkout(root: Path) -> Repository | None:
 
 
 def with_launch_buttons(config: Mapping[str, Any], root: Path) -> dict[str, Any]:
-    """Returns the book's config with Binder and Colab buttons, or without any where there is no address."""
-    repository = configured(config) or of_checkout(root)
+    """Returns the book's config with Binder and Colab buttons, or without any where there is no address.
+
+    Colab's set-up cell holds the configured address only, so that its button needs that one.
+    """
+    stamped = configured(config)
+    repository = stamped or of_checkout(root)
     if repository is None:
         return {key: value for key, value in config.items() if key != "launch_buttons"}
+    buttons = {name: value for name, value in BUTTONS.items() if stamped or name != "colab_url"}
     address = {"url": repository.url, "branch": repository.ref, "path_to_book": ""}
-    return {**config, "repository": address, "launch_buttons": BUTTONS}
+    return {**config, "repository": address, "launch_buttons": buttons}
 
 
 def stamp(root: Path) -> list[Path]:

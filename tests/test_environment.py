@@ -81,7 +81,7 @@ def test_conda_ranges_overlap_those_of_pip() -> None:
 
 def test_conda_covers_what_is_compiled_and_leaves_the_package_to_pip() -> None:
     assert {"torch", "torchvision", "numpy", "scipy", "scikit-learn"} <= conda_ranges().keys()
-    assert {"pip": ["-e ."]} in conda()
+    assert {"pip": ["-e .[book,widgets]"]} in conda()
 
 
 def test_binder_reads_environment_yml() -> None:

@@ -1,5 +1,6 @@
 """Launch links come from one address, and the Colab cell does what it says."""
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -72,11 +73,14 @@ def test_the_checkouts_own_remote_serves_where_nothing_is_configured(checkout):
     git(checkout, "remote", "add", "origin", "git@github.com:someone/rpgan.git")
     config = launch.with_launch_buttons({}, checkout)
     assert config["repository"] == {"url": HERE.url, "branch": "topic", "path_to_book": ""}
-    assert set(config["launch_buttons"]) == {"notebook_interface", "binderhub_url", "colab_url"}
+    assert set(config["launch_buttons"]) == {"notebook_interface", "binderhub_url"}, (
+        "its cells are not stamped"
+    )
     git(checkout, "tag", "v1.0")
     assert launch.of_checkout(checkout) == HERE
     configured = {"repository": {"url": "https://github.com/another/name", "branch": "main"}}
-    assert launch.with_launch_buttons(configured, checkout)["repository"]["url"].endswith("another/name")
+    stamped = launch.with_launch_buttons(configured, checkout)
+    assert stamped["repository"]["url"].endswith("another/name") and "colab_url" in stamped["launch_buttons"]
 
 
 def test_stamping_twice_changes_nothing_more_and_an_empty_address_takes_it_back(checkout):
@@ -129,6 +133,7 @@ def colab_cell(path: Path) -> str:
 def test_on_colab_the_set_up_cell_fetches_and_installs_the_page_s_version(path, monkeypatch):
     source, called = colab_cell(path), []
     monkeypatch.setattr(subprocess, "run", lambda command, **options: called.append((command, options)))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(sys, "path", list(sys.path))
     exec(source, {})  # not on Colab: nothing happens
     assert not called
@@ -137,7 +142,10 @@ def test_on_colab_the_set_up_cell_fetches_and_installs_the_page_s_version(path, 
         exec(launch.COLAB_CELL.sub('repository, ref = "", "main"', source), {})
     exec(launch.COLAB_CELL.sub(f'repository, ref = "{HERE.url}", "v1.0"', source), {})
     clone, install = (command for command, _ in called)
-    assert clone[:2] == ["git", "clone"] and {"v1.0", HERE.url, "/content/rpgan"} <= set(clone)
-    assert install[1:4] == ["-m", "pip", "install"] and "/content/rpgan" in install
+    assert clone[:2] == ["git", "clone"] and {"v1.0", HERE.url, "/content/rpgan-book"} <= set(clone)
+    assert install[1:4] == ["-m", "pip", "install"] and "/content/rpgan-book" in install
     assert not {"-c", "constraints.txt"} & set(install), "Colab's own torch must stay"
-    assert all(options == {"check": True} for _, options in called) and "/content/rpgan" in sys.path
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    exec(source, {})  # there already, as after a restart of the session
+    assert len(called) == 2
+    assert all(options == {"check": True} for _, options in called) and "/content/rpgan-book" in sys.path
