@@ -13,6 +13,7 @@ import yaml
 from rpgan import costs, explorer, launch, notebooks, pages, panels, trained, tried
 from rpgan.errors import UserError
 from rpgan.ledger import Ledger, load_ledger
+from rpgan.places import COMMITTED
 from rpgan.receipts import Receipt, draft, executed_path, is_executed, read_receipt
 from rpgan.results import CHECKOUT, build_root, check_profile, read_results
 
@@ -105,7 +106,7 @@ def _stage_page(page: Path, parts: Callable[[Path], dict[str, str]]) -> None:
 
 
 def _explorer_parts(folder: Path) -> dict[str, str]:
-    return {"explorer": explorer.write_explorer(folder)}
+    return {"explorer": explorer.write_explorer(folder, COMMITTED / "checkpoints" / explorer.EXPLORED)}
 
 
 def _cost_parts(root: Path) -> dict[str, str]:

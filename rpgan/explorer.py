@@ -53,7 +53,7 @@ def write_explorer(folder: Path, checkpoint: str | Path = EXPLORED) -> str:
     (folder / "_static").mkdir(parents=True, exist_ok=True)
     (folder / "_static" / MODEL_SCRIPT).write_text(script, encoding="utf-8")
     draw_grid(generator, start, folder / GRID)
-    scripts = "\n".join(f'<script src="../_static/{name}"></script>' for name in SCRIPTS)
+    scripts = "\n".join(f'<script defer src="../_static/{name}"></script>' for name in SCRIPTS)
     return PART.format(scripts=scripts, grid=GRID, alt=_alt(start), about=_about(checkpoint))
 
 

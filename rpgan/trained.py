@@ -32,26 +32,26 @@ The first {columns} images that a seed gives, none selected, of every generator 
 
 def trained_parts(folder: Path, root: Path = CHECKOUT) -> dict[str, str]:
     """Draws the sheet into a folder of pages and returns the generated parts of the page by name."""
-    names = committed(root)
-    generators = [name for name in names if isinstance(load_config(name), GanConfig)]
-    draw_sheet({name: first_images(name) for name in generators}, folder / SHEET)
+    found = committed(root)
+    generators = [path for path in found if isinstance(load_config(path), GanConfig)]
+    draw_sheet({path.name: first_images(path) for path in generators}, folder / SHEET)
     listed = "plain", "26 12 12 22 28"
     parts = (
-        FIGURE.format(sheet=SHEET, names=", ".join(generators), columns=COLUMNS),
+        FIGURE.format(sheet=SHEET, names=", ".join(path.name for path in generators), columns=COLUMNS),
         table(*_listing(generators, "Fréchet distance"), *listed),
-        table(*_listing([name for name in names if name not in generators], "Held-out score"), *listed),
+        table(*_listing([path for path in found if path not in generators], "Held-out score"), *listed),
         table(*_departures_listing(generators), "plain", "24 76"),
     )
     return dict(zip(PARTS, parts, strict=True))
 
 
-def committed(root: Path = CHECKOUT) -> list[str]:
-    """Lists the checkpoints of the repository, whatever else the user has."""
-    return sorted(card.parent.name for card in (root / "data" / "checkpoints").glob(f"[!.]*/{CARD}"))
+def committed(root: Path = CHECKOUT) -> list[Path]:
+    """Lists the checkpoints of the repository, whatever else the user has under their names."""
+    return sorted(card.parent for card in (root / "data" / "checkpoints").glob(f"[!.]*/{CARD}"))
 
 
-def _listing(names: Sequence[str], score: str) -> tuple[list[str], list[list[str]]]:
-    cards = {name: load_card(name) for name in names}
+def _listing(found: Sequence[Path], score: str) -> tuple[list[str], list[list[str]]]:
+    cards = {path.name: load_card(path) for path in found}
     rows = [
         [
             f"`{name}`",
@@ -72,14 +72,15 @@ def quality(score: dict[str, Any]) -> str:
     return f"{value} (n = {score['n']:,})"
 
 
-def _departures_listing(names: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    rows = [[f"`{name}`", "; ".join(departures(name)) or "nothing"] for name in names]
+def _departures_listing(found: Sequence[Path]) -> tuple[list[str], list[list[str]]]:
+    rows = [[f"`{path.name}`", "; ".join(departures(path)) or "nothing"] for path in found]
     return ["Model", "Setting: here (paper)"], rows
 
 
-def departures(name: str) -> list[str]:
+def departures(checkpoint: Path) -> list[str]:
     """Lists the settings in which a checkpoint differs from the paper's experiment of its name."""
-    here, paper = flatten(load_config(name)), flatten(EXPERIMENTS[load_config(name).name])
+    config = load_config(checkpoint)
+    here, paper = flatten(config), flatten(EXPERIMENTS[config.name])
     free = {"train.evaluate_every", "train.save_every"}
     return [
         f"`{key}` {_shown(value)} ({_shown(paper[key])})"
@@ -95,9 +96,9 @@ def _shown(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
-def first_images(name: str) -> Tensor:
+def first_images(checkpoint: Path) -> Tensor:
     """Images of the first paths, and latents where it has some, that a seed gives; uint8 (COLUMNS, 3, …)."""
-    rng, generator = torch.Generator().manual_seed(0), load_generator(name)
+    rng, generator = torch.Generator().manual_seed(0), load_generator(checkpoint)
     routes, latents = generator.sample_paths(COLUMNS, rng), generator.sample_latents(COLUMNS, rng)
     images = to_uint8(render(generator, routes, latents)).expand(-1, 3, -1, -1)
     return F.interpolate(images, size=(SIZE, SIZE), mode="nearest")

@@ -12,9 +12,9 @@ from torch import nn
 from rpgan import explorer
 from rpgan.config import GanConfig, GeneratorConfig
 from rpgan.errors import UserError
-from rpgan.experiments import EXPERIMENTS
 from rpgan.images import to_uint8
 from rpgan.models.generator import RandomPathGenerator, build_generator, render
+from rpgan.presets import resolve
 from rpgan.results import CHECKOUT
 
 STATIC = CHECKOUT / "book" / "_static"
@@ -71,12 +71,13 @@ def test_the_engine_agrees_with_pytorch_within_one_level(page: Any, shape: str, 
     assert (torch.tensor(levels).view(expected.shape) - expected).abs().max() <= 1
 
 
-def test_the_script_of_the_experiment_stays_under_a_megabyte_and_a_half() -> None:
-    config = EXPERIMENTS["cifar10-explorer"]
+@pytest.mark.parametrize("name", ["cifar10-explorer", explorer.EXPLORED])
+def test_the_script_stays_small(name: str) -> None:
+    config = resolve(name, "book")
     assert isinstance(config, GanConfig)
     generator = build_generator(config.generator).eval()
     script = explorer.model_script(generator, config.generator, explorer.first_path(generator))
-    assert len(script) < 1.5e6
+    assert len(script) < (1.5e6 if name == "cifar10-explorer" else 2.5e6)
 
 
 def test_the_model_is_json_after_the_assignment(generator: RandomPathGenerator, tiny: GanConfig) -> None:

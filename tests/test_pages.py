@@ -39,7 +39,6 @@ PROBE = """() => ({
         .filter(i => !i.alt || /\\.(png|svg)$/.test(i.alt)).map(i => i.src),
     rawFormulas: [...document.querySelectorAll(".math")]
         .filter(m => !m.querySelector("mjx-container")).length,
-    ids: [...document.querySelectorAll("[id]")].map(e => e.id),
     links: [...document.querySelectorAll("article a[href]")].map(a => a.getAttribute("href")),
 })"""
 
@@ -168,6 +167,16 @@ def test_the_explorer_is_used_by_keyboard(explorer_page: Any) -> None:
     state = page.evaluate(STATE)
     assert state["pressed"] == 1 and state["hash"].startswith("#p=1.1.")
     assert state["name"].startswith("Generated image of the path 1, 1,") and "Path 1, 1," in state["status"]
+
+
+def test_going_back_returns_to_the_path_that_the_page_began_with(explorer_page: Any) -> None:
+    before = explorer_page.evaluate(STATE)
+    explorer_page.click(".explorer-random")
+    assert explorer_page.evaluate(STATE)["name"] != before["name"]
+    explorer_page.go_back()
+    explorer_page.wait_for_function(
+        "name => document.querySelector('.explorer-image').ariaLabel === name", arg=before["name"]
+    )
 
 
 def test_the_address_holds_the_state_and_going_back_restores_it(explorer_page: Any) -> None:

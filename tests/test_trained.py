@@ -16,7 +16,7 @@ from rpgan.presets import resolve
 def test_departures_are_all_that_differs_from_the_paper(tmp_path: Path) -> None:
     config = resolve("mnist-rpgan", "paper", {"train.ema": 0.5, "generator.bucket_sizes": [2] * 5})
     save_checkpoint(tmp_path / "m", build_generator(config.generator), config, {"steps": 0})
-    assert trained.departures(str(tmp_path / "m")) == [
+    assert trained.departures(tmp_path / "m") == [
         "`generator.bucket_sizes` 5 × 2 (20, 20, 20, 8, 1)",
         "`train.ema` 0.5 (0.0)",
     ]
@@ -31,9 +31,9 @@ def test_scores_say_their_features_and_their_number_of_images() -> None:
 def test_the_page_has_every_checkpoint_of_the_repository(tmp_path: Path) -> None:
     parts = trained.trained_parts(tmp_path)
     assert tuple(parts) == trained.PARTS and (tmp_path / trained.SHEET).stat().st_size > 10_000
-    for name in trained.committed():
-        kind = "generators" if load_card(name)["config"]["kind"] == "gan" else "readers"
-        assert f"`{name}`" in parts[f"trained_{kind}"]
+    for path in trained.committed():
+        kind = "generators" if load_card(path)["config"]["kind"] == "gan" else "readers"
+        assert f"`{path.name}`" in parts[f"trained_{kind}"]
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -41,6 +41,6 @@ def test_a_row_shows_rgb_of_one_size_whatever_the_generator(channels: int, tmp_p
     config = resolve("mnist-rpgan", "smoke", {"generator.image_shape": [channels, 32, 32]})
     twin = standard_twin(config.generator)
     save_checkpoint(tmp_path / "m", build_generator(twin), replace(config, generator=twin), {"steps": 0})
-    images = trained.first_images(str(tmp_path / "m"))
+    images = trained.first_images(tmp_path / "m")
     assert images.shape == (trained.COLUMNS, 3, trained.SIZE, trained.SIZE) and images.dtype == torch.uint8
     assert len(images.flatten(1).unique(dim=0)) > 1, "latents are drawn for a standard GAN"

@@ -47,7 +47,7 @@
     slider.addEventListener("input", () => choose(replaced(bucket, Number(slider.value)), "replaceState"));
     return slider;
   });
-  const numbers = sliders.map((slider) => element("output", { for: slider.id }));
+  const numbers = sliders.map(() => element("span", { class: "explorer-number", "aria-hidden": "true" }));
   const radios = plural.map((bucket) => {
     const radio = element("input", { type: "radio", name: "explorer-vary", value: bucket + 1 });
     radio.addEventListener("change", () => vary(bucket));
@@ -179,6 +179,7 @@
 
   window.addEventListener("hashchange", restore);
   restore();
+  if (!location.hash) history.replaceState(null, "", address()); // so that Back returns to it
   root.hidden = false;
   document.documentElement.classList.add("explorer-live"); // hides the static picture
 })();
