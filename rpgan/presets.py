@@ -71,7 +71,7 @@ BOOK: dict[str, dict[str, Any]] = {
     "cifar10-rpgan": CIFAR_CPU | _falling(40_000),
     "cifar10-gan": CIFAR_CPU | _falling(40_000),
     "cifar10-linear": CIFAR_CPU | _falling(15_000),
-    "cifar10-linear-gan": CIFAR_CPU | {"train.steps": 5_000},
+    "cifar10-linear-gan": CIFAR_CPU | _falling(15_000),
     "cifar10-explorer": CIFAR_CPU | {"generator.widths": (32,) * 4} | _falling(20_000),
     "cifar10-dcgan": DCGAN_CPU | {"train.features": "cifar10-cnn"} | _falling(20_000),
     "colored-mnist-rpgan": DCGAN_CPU,

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import settings
 
 from rpgan.checkpoint import save_checkpoint
 from rpgan.config import GanConfig, GeneratorConfig
@@ -22,6 +23,19 @@ TINY = GanConfig(
         image_shape=(3, 32, 32), widths=(6, 4, 4, 4), bucket_sizes=(3, 2, 3, 2, 4), latent_dim=8
     ),
 )
+
+
+MAC_CHROME = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
+# The same examples every time, and no deadline: the first one pays for imports.
+settings.register_profile("rpgan", deadline=None, derandomize=True)
+settings.load_profile("rpgan")
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests see the repository's checkpoints and data, and git without anybody's own configuration."""
+    monkeypatch.delenv("RPGAN_DATA", raising=False)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
 
 
 @pytest.fixture
@@ -55,7 +69,8 @@ def browser() -> Iterator[Any]:
     """The system's Chromium; without one a skip that says so, on CI a failure."""
     from playwright.sync_api import sync_playwright
 
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    names = ("chromium", "chromium-browser", "google-chrome", MAC_CHROME)
+    found = next(filter(None, map(shutil.which, names)), None)
     if found is None:
         stop = pytest.fail if os.environ.get("CI") else pytest.skip
         stop("no Chromium on this system; install the package chromium")

@@ -28,9 +28,9 @@ from rpgan.convert import convert, read_arguments, read_tensors
 from rpgan.datasets import load_dataset
 from rpgan.datasets.mnist import read_idx
 from rpgan.errors import UserError
-from rpgan.metrics.frechet import Moments
+from rpgan.metrics.features import load_extractor
 from rpgan.overrides import flatten, from_dict, override, to_dict
-from rpgan.references import load_reference
+from rpgan.references import load_reference, measure, save_reference
 from rpgan.sweep import plan, read_sweep
 
 NOTHING_HAPPENS = "the documented error, or a valid object; nothing runs, nothing is written"
@@ -568,10 +568,10 @@ def test_made_up_names_in_zips(tmp_path, record_property):
 @pytest.mark.tried("hostile", "IDX files and archives of arrays whose bytes are altered", NOTHING_HAPPENS)
 def test_altered_arrays(tmp_path, record_property):
     path, cases = tmp_path / "x.npz", 0
-    Moments(torch.randn(5, 3)).save(path)
+    images = torch.randint(0, 256, (5, 1, 8, 8), dtype=torch.uint8)
+    save_reference(measure([images], {"pixels": load_extractor("pixels")}, "five images"), path)
     idx = bytes([0, 0, 8, 3]) + struct.pack(">3I", 2, 28, 28) + bytes(2 * 28 * 28)
     readers: list[tuple[bytes, Callable[[Path], object]]] = [
-        (path.read_bytes(), Moments.load),
         (path.read_bytes(), load_reference),
         (idx, lambda path: read_idx(path, 3)),
     ]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from rpgan import obtain
 from rpgan.checkpoint import export_checkpoint, load_card, load_inverter, save_checkpoint
@@ -76,6 +77,17 @@ def test_the_card_names_generator_errors_and_chance(config, saved, tmp_path):
     assert values[0] == pytest.approx(sum(values[1:]) / 5) and card["scores"][0]["n"] == 20
     assert card["error_of_chance"] == pytest.approx([2 / 3, 1 / 2, 2 / 3, 1 / 2, 3 / 4])
     assert "random paths of tiny" in card["data"]
+
+
+def test_classifiers_that_are_always_right_have_no_error(config, saved, monkeypatch):
+    task = InversionTask(config, build_fabric("float32", "cpu"), saved)
+    for shift, error in ((0, 0.0), (1, 1.0)):
+        read = tuple(
+            F.one_hot((path + shift) % size, size).float()
+            for path, size in zip(task.routes.mT, config.bucket_sizes, strict=True)
+        )
+        monkeypatch.setattr("rpgan.training.inversion.read", lambda model, images, read=read: read)
+        assert [score.value for score in task.evaluate()] == [error] * 6
 
 
 def test_batches_are_fresh_images_of_their_paths(config, saved, generator):

@@ -101,8 +101,9 @@ def test_the_margin_kills_the_gradient_and_only_it(rng):
     value = pair_diversity(alike, rng)
     assert value < 1.5 and value.requires_grad
     value.backward()
-    apart = (alike.instances[0].weight - alike.instances[1].weight).flatten()
-    assert alike.instances[0].weight.grad.flatten() @ apart > 0  # along the gradient lies more distance
+    a, b = (instance.weight.detach() for instance in alike.instances)
+    spread = torch.cat([a.flatten(), b.flatten()]).std(correction=0)  # a constant to the gradient
+    torch.testing.assert_close(alike.instances[0].weight.grad, 2 * (a - b) / (spread**2 * a.numel()))
     independent = bucket_of(weights)
     assert not pair_diversity(independent, rng, margin=1.5).requires_grad
     assert pair_diversity(independent, rng, margin=2.5).requires_grad

@@ -67,6 +67,10 @@ def measured(config: GanConfig, what: str, precision: str = "32-true") -> int:
     return int(done.stdout.split()[-1])
 
 
+LINUX = pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="reads /proc, which Linux has")
+
+
+@LINUX
 @pytest.mark.parametrize(
     ("precision", "changes"),
     [("float32", {}), ("float32", {"train.ema": 0.99, "train.batch_size": 8}), ("bfloat16", {})],
@@ -78,6 +82,7 @@ def test_training_takes_what_was_computed(precision, changes):
     assert measured(config, "train", mode) == pytest.approx(expected, rel=0.2)
 
 
+@LINUX
 def test_sampling_takes_what_was_computed():
     config = resolve("cifar10-rpgan", "paper", SMALL)
     assert measured(config, "sample") == pytest.approx(sampling_memory(config.generator).peak, rel=0.2)

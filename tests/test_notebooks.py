@@ -256,11 +256,11 @@ def test_source_notebooks_follow_the_template(path: Path) -> None:
     assert code[0]["metadata"]["tags"] == ["parameters"]
     sources = ["".join(cell["source"]) for cell in code]
     assert any("settings(" in source and f'"{path.stem}"' in source for source in sources)
+    parameters = [cell for cell in code if "parameters" in cell["metadata"].get("tags", [])]
+    assert parameters == code[:1] and 'profile: str = "book"' in sources[0]
     for cell in code:
-        for kind in ("figure", "image"):
-            assert (kind in cell["metadata"].get("mystnb", {})) == (
-                "image" in cell["metadata"].get("mystnb", {})
-            )
+        shown = cell["metadata"].get("mystnb", {})
+        assert ("figure" in shown) == bool(shown.get("image", {}).get("alt")), "a caption and an alt text"
     # Parameters, Colab's cell and what only draws aside, a chapter calls, shows and concludes.
     shown = [
         line

@@ -62,7 +62,8 @@ def test_the_book_changes_the_amount_and_neither_data_nor_model(name):
     paper, book = flatten(resolve(name, "paper")), flatten(resolve(name, "book"))
     changed = {key for key in paper if paper[key] != book[key]}
     assert not {key for key in changed if key.startswith(("data.", "loss.", "seed", "name"))}
-    kept = ("generator.architecture", "generator.image_shape", "generator.latent", "generator.leak")
+    kept = [f"generator.{what}" for what in ("architecture", "image_shape", "bucket_sizes", "latent_dim")]
+    kept += [f"generator.{what}" for what in ("latent", "leak", "last_relu")]
     assert not changed & {
         *kept,
         "discriminator.architecture",
@@ -93,8 +94,17 @@ def test_the_paper_profile_has_the_papers_numbers():
     assert loss.gradient_penalty == 10
 
 
-def test_the_standard_gan_is_trained_by_the_same_protocol():
-    routed, standard = flatten(EXPERIMENTS["cifar10-rpgan"]), flatten(EXPERIMENTS["cifar10-gan"])
+@pytest.mark.parametrize("profile", ["book", "paper"])
+@pytest.mark.parametrize(
+    ("routed", "standard"),
+    [
+        ("cifar10-rpgan", "cifar10-gan"),
+        ("cifar10-linear", "cifar10-linear-gan"),
+        ("colored-mnist-rpgan", "colored-mnist-gan"),
+    ],
+)
+def test_the_standard_gan_is_trained_by_the_same_protocol(routed, standard, profile):
+    routed, standard = (flatten(resolve(name, profile)) for name in (routed, standard))
     differing = {key for key in routed if routed[key] != standard[key]}
     assert differing == {"name", "generator.bucket_sizes", "generator.latent"}
 

@@ -20,7 +20,7 @@ def test_the_pair_term_is_two_minus_twice_the_correlation_and_sleeps_above_the_m
     assert [norm > 0 for norm in norms] == [False, False, True, True, True]
 
 
-def test_every_bucket_sleeps_at_the_start_except_where_a_layer_has_few_weights():
+def test_instances_are_independent_at_the_start():
     generator = build_generator(GeneratorConfig(widths=(16,) * 4, bucket_sizes=(6,) * 5))
     values = readings.pair_terms_at_start(generator, 5, rng())
     assert values.shape == (5, 5) and float(values.mean()) == pytest.approx(2, abs=0.1)

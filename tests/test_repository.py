@@ -1,6 +1,5 @@
 """What is committed: one version, no machine's paths, nothing large, notebooks without outputs."""
 
-import json
 import re
 import subprocess
 import tomllib
@@ -55,20 +54,3 @@ def test_the_repository_stays_small() -> None:
     sizes = {p: p.stat().st_size for p in committed()}
     assert not [p for p, size in sizes.items() if size > 20 * MEGABYTE]
     assert sum(size for p, size in sizes.items() if ROOT / "data" in p.parents) < 100 * MEGABYTE
-
-
-def code_cells(notebook: Path) -> list[dict]:
-    return [cell for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == "code"]
-
-
-def test_notebooks_carry_no_outputs() -> None:
-    ran = [n for n in NOTEBOOKS if any(c["outputs"] or c["execution_count"] for c in code_cells(n))]
-    assert not ran
-
-
-def test_every_notebook_has_one_parameters_cell_with_a_profile() -> None:
-    assert NOTEBOOKS
-    for notebook in NOTEBOOKS:
-        tagged = [c for c in code_cells(notebook) if "parameters" in c["metadata"].get("tags", [])]
-        assert len(tagged) == 1, notebook.name
-        assert 'profile: str = "book"' in "".join(tagged[0]["source"]), notebook.name

@@ -1,10 +1,8 @@
 """Timing: everyone runs on the same terms, in turn."""
 
-import time
-
 import torch
 
-from rpgan.analysis import compression
+from rpgan.analysis import compression, speed
 from rpgan.analysis.speed import PAIRS, Race, Tabulated, compare, per_image, race, race_kept
 from rpgan.models.generator import build_generator
 from rpgan.presets import resolve
@@ -26,8 +24,9 @@ def test_entrants_take_turns_on_new_paths():
     assert list(result.seconds) == ["a", "b"] and all(len(s) == 9 for s in result.seconds.values())
 
 
-def test_a_slower_entrant_loses(rng):
-    entrants = {"slow": lambda p: time.sleep(0.004), "fast": lambda p: time.sleep(0.001)}
+def test_a_slower_entrant_loses(rng, monkeypatch):
+    entrants = {"slow": lambda p: 4.0, "fast": lambda p: 1.0}
+    monkeypatch.setattr(speed, "_seconds", lambda call, device: call())
     paths = {name: torch.zeros(1, 1) for name in entrants}
     (result,) = race(entrants, lambda n: paths, [1], 0.05, torch.device("cpu"))
     ratio, (low, high) = result.ratio("slow", "fast", rng)

@@ -21,7 +21,8 @@ def seconds(*arguments: str) -> float:
 
 
 def test_help_answers_at_once():
-    assert min(seconds("-m", "rpgan", "--help") for _ in range(3)) < HELP
+    used = min(seconds("-m", "rpgan", "--help") for _ in range(3))
+    assert used < max(HELP, 2 * seconds("-c", "import typer"))  # the latter where the machine is busy
 
 
 @pytest.mark.slow

