@@ -38,6 +38,7 @@ class DiscriminatorConfig:
     architecture: str = "sn-resnet"  # sn-resnet | dcgan | fc
     widths: tuple[int, ...] = (128, 128, 128, 128)  # output channels of every block or layer but the last
     downsamplings: int = 2  # how many of the first blocks of a ResNet halve the resolution
+    pooling: str = "mean"  # mean | sum, of a ResNet's features over positions (specification, point 5)
     spectral_norm: bool = True  # divide every weight by its largest singular value
 
 

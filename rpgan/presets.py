@@ -33,6 +33,7 @@ CIFAR_CPU = CPU_GAN | {
     "generator.widths": (48,) * 4,
     "discriminator.widths": (32, 64, 128, 128),
     "discriminator.downsamplings": 3,
+    "discriminator.pooling": "sum",
     "train.features": "cifar10-cnn",
     "train.evaluate_n": 5_000,
 }

@@ -98,6 +98,18 @@ def test_a_pooled_convolution_is_the_convolution_and_its_mean_over_2x2(size):
     torch.testing.assert_close(pooled(conv, x), F.avg_pool2d(conv(x), 2))
 
 
+def test_a_sum_is_the_mean_times_the_number_of_positions():
+    config = DiscriminatorConfig(widths=(4, 5), downsamplings=2)
+    images = torch.rand(3, 1, 32, 32)
+    mean, total = (
+        build_discriminator(replace(config, pooling=name), (1, 32, 32)).eval() for name in ("mean", "sum")
+    )
+    bias = total.layers[-1].bias
+    torch.testing.assert_close(total(images) - bias, 64 * (mean(images) - bias))
+    with pytest.raises(UserError, match="'max'; expected one of mean, sum"):
+        build_discriminator(replace(config, pooling="max"), (1, 32, 32))
+
+
 def test_an_unknown_architecture_is_refused():
     with pytest.raises(UserError, match="'vit'; expected one of sn-resnet, dcgan, fc"):
         build_discriminator(DiscriminatorConfig("vit"), (3, 32, 32))

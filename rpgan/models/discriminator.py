@@ -24,11 +24,20 @@ class Discriminator(nn.Module):
         return self.layers(images).squeeze(1)
 
 
-class SpatialMean(nn.Module):
-    """Averages over all positions, (n, c, h, w) → (n, c)."""
+class Pooled(nn.Module):
+    """Averages or adds up over all positions, (n, c, h, w) → (n, c)."""
+
+    def __init__(self, pooling: str) -> None:
+        super().__init__()
+        if pooling not in POOLINGS:
+            raise UserError(f"discriminator.pooling = {pooling!r}; expected one of {', '.join(POOLINGS)}")
+        self.pool = POOLINGS[pooling]
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.mean((2, 3))
+        return self.pool(x, (2, 3))
+
+
+POOLINGS: dict[str, Callable[[Tensor, tuple[int, int]], Tensor]] = {"mean": torch.mean, "sum": torch.sum}
 
 
 def build_discriminator(
@@ -51,7 +60,7 @@ def _sn_resnet(config: DiscriminatorConfig, image_shape: tuple[int, ...]) -> nn.
         DownBlock(widths[i], widths[i + 1], down=i < config.downsamplings, first=i == 0)
         for i in range(len(config.widths))
     ]
-    return nn.Sequential(*blocks, nn.ReLU(), SpatialMean(), initialised(nn.Linear(widths[-1], 1)))
+    return nn.Sequential(*blocks, nn.ReLU(), Pooled(config.pooling), initialised(nn.Linear(widths[-1], 1)))
 
 
 def _dcgan(config: DiscriminatorConfig, image_shape: tuple[int, ...]) -> nn.Sequential:
