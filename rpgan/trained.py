@@ -73,15 +73,17 @@ def quality(score: dict[str, Any]) -> str:
 
 
 def _departures_listing(found: Sequence[Path]) -> tuple[list[str], list[list[str]]]:
-    rows = [[f"`{path.name}`", "; ".join(departures(path)) or "nothing"] for path in found]
-    return ["Model", "Setting: here (paper)"], rows
+    alike: dict[str, list[str]] = {}
+    for path in found:
+        alike.setdefault("; ".join(departures(path)) or "nothing", []).append(f"`{path.name}`")
+    return ["Models", "Setting: here (paper)"], [[", ".join(names), text] for text, names in alike.items()]
 
 
 def departures(checkpoint: Path) -> list[str]:
     """Lists the settings in which a checkpoint differs from the paper's experiment of its name."""
     config = load_config(checkpoint)
     here, paper = flatten(config), flatten(EXPERIMENTS[config.name])
-    free = {"train.evaluate_every", "train.save_every"}
+    free = {"train.evaluate_every", "train.evaluate_n", "train.save_every"}
     return [
         f"`{key}` {_shown(value)} ({_shown(paper[key])})"
         for key, value in here.items()
