@@ -9,6 +9,7 @@ from rpgan.analysis.variation import (
     plural_buckets,
     rows_differ,
     variation_grid,
+    variation_grids,
     varied_groups,
 )
 from rpgan.config import GeneratorConfig
@@ -72,3 +73,12 @@ def test_rows_differ_unless_a_bucket_repeats_itself(generator, rng):
     with torch.no_grad():
         generator.buckets[1].instances[2].load_state_dict(generator.buckets[1].instances[3].state_dict())
     assert not rows_differ(variation_grid(generator, route, 5, rng))
+
+
+def test_grids_are_of_random_paths_one_after_the_other(generator):
+    grids = variation_grids(generator, 3, 2, torch.Generator().manual_seed(4))
+    rng = torch.Generator().manual_seed(4)
+    for grid, route in zip(grids, generator.sample_paths(3, rng), strict=True):
+        alone = variation_grid(generator, route, 2, rng)
+        assert torch.equal(grid.path, route) and torch.equal(grid.original, alone.original)
+        assert all(torch.equal(grid.rows[bucket], row) for bucket, row in alone.rows.items())

@@ -42,6 +42,13 @@ def variation_grid(
     return VariationGrid(route, original[0], dict(zip(instances, rows, strict=True)), instances)
 
 
+def variation_grids(
+    generator: RandomPathGenerator, n_grids: int, n: int, rng: torch.Generator
+) -> list[VariationGrid]:
+    """Varies random paths, a grid each, as `variation_grid` does."""
+    return [variation_grid(generator, route, n, rng) for route in generator.sample_paths(n_grids, rng)]
+
+
 def rows_differ(grid: VariationGrid) -> bool:
     """Whether every bucket changes the image: no two images of a row, nor one and the original, are equal."""
     rows = (torch.cat([grid.original[None], row]).flatten(1) for row in grid.rows.values())
