@@ -1,12 +1,17 @@
 """Files that are there whole or not at all, whatever ends the process that writes them."""
 
+import lzma
 import os
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
 PART = ".part"  # ends the names of files that are being written
+# What `zipfile` and its decompressors raise for a damaged archive; a ValueError for a name in no encoding.
+DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError)
 
 
 @contextmanager

@@ -4,8 +4,6 @@ A reference file `data/references/NAME.npz` has, for each extractor, the moments
 features of some, and one colour histogram.
 """
 
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +18,7 @@ from rpgan.datasets import SPLITS, ImageDataset, load_dataset
 from rpgan.datasets.catalogue import find, is_present
 from rpgan.errors import UserError
 from rpgan.experiments import EXPERIMENTS
-from rpgan.files import replacing
+from rpgan.files import DAMAGED_ZIP, replacing
 from rpgan.metrics.color import histograms
 from rpgan.metrics.features import CLASSIFIERS, EXTRACTORS, Extractor, load_extractor
 from rpgan.metrics.frechet import Moments
@@ -120,7 +118,7 @@ def load_reference(path: Path) -> Reference:
                 torch.from_numpy(saved["histogram"]),
                 {name: str(saved[f"{name}:weights"]) for name in names},
             )
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (*DAMAGED_ZIP, KeyError, TypeError) as error:
         raise UserError(f"cannot read {path} ({error}); expected a file of `rpgan reference`") from None
 
 

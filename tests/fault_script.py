@@ -42,7 +42,8 @@ class Training:
         self.saved = check_run(self.directory, self.config.train.save_every, self.saved)
 
     def result(self) -> dict:
-        assert not list(self.directory.rglob(".*")), "something was left behind"
+        left = [path for path in self.directory.rglob(".*") if path.name != ".lock"]
+        assert not left, "something was left behind"
         return result_of_run(self.directory)
 
 

@@ -5,6 +5,8 @@ import json
 import resource
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +34,7 @@ from rpgan.samples import write_grid, write_samples
 from rpgan.sweep import Point, Sweep, plan
 from rpgan.sweep.trial import read_row
 from rpgan.training import train
-from rpgan.training.recovery import tidy, trim_log
+from rpgan.training.recovery import alone, tidy, trim_log
 
 SCRIPT = Path(__file__).with_name("fault_script.py")
 GAN: GanConfig = override(
@@ -162,6 +164,25 @@ def test_a_new_book_takes_the_place_of_the_old_one(tmp_path):
     assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["html", "html/built"]
 
 
+def test_a_second_process_waits_until_a_run_is_free(tmp_path, capsys):
+    order = []
+
+    def second() -> None:
+        with alone(tmp_path / "run"):
+            order.append("second")
+
+    with alone(tmp_path / "run"):
+        other = threading.Thread(target=second)
+        other.start()
+        told = ""
+        while "waiting" not in told:
+            told += capsys.readouterr().out
+            time.sleep(0.01)
+        order.append("first")
+    other.join()
+    assert order == ["first", "second"] and str(tmp_path / "run") in told
+
+
 # Disks
 
 
@@ -235,8 +256,8 @@ def test_a_full_disk_is_one_line(what, size, tmp_path, saved, monkeypatch, capsy
     with disk_of(size):
         status, err = call(monkeypatch, capsys, WRITERS[what], out, saved)
     assert status == 2 and err.count("\n") == 1 and "the space on the disk" in err, err
-    assert not list(out.rglob("*.part")) and not list(out.rglob(".*"))
-    whole = {"config.json", "log.jsonl", "000003.png"}
+    assert {path.name for path in out.rglob(".*")} <= {".lock"}
+    whole = {".lock", "config.json", "log.jsonl", "000003.png"}
     left = [path.name for path in out.rglob("*") if path.is_file() and "tfevents" not in path.name]
     assert set(left) <= whole if what == "a training" else not left
 
@@ -377,6 +398,17 @@ def test_mixed_images_are_one_set(tmp_path, monkeypatch):
         Image.new(mode, size).save(tmp_path / "set" / f"{i}.png")
     dataset = load_dataset(DataConfig("folder", str(tmp_path / "set")), (3, 16, 16), "train")
     assert dataset.__getitems__(list(range(5)))[0].shape == (5, 3, 16, 16)
+
+
+@pytest.mark.tried("fault", "images, and a read-only data root", "decoded into memory, nothing is written")
+def test_images_need_no_place_for_a_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("RPGAN_DATA", str(tmp_path / "data"))
+    (tmp_path / "set").mkdir()
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "set" / "1.png")
+    with read_only(tmp_path / "data"):
+        dataset = load_dataset(DataConfig("folder", str(tmp_path / "set")), (3, 8, 8), "train")
+    assert dataset.__getitems__([0])[0][0, :, 0, 0].tolist() == [255, 0, 0]
+    assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.tried("fault", "channels that no image has", "one line that names them")

@@ -528,17 +528,77 @@ def test_altered_images(tmp_path, record_property):
 @pytest.mark.timeout(1800)
 @pytest.mark.tried("hostile", "zips whose bytes are altered", NOTHING_HAPPENS)
 def test_altered_zips(tmp_path, record_property):
-    path = tmp_path / "set.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in ("train/a/1.png", "train/b/2.png"):
-            archive.writestr(name, image_bytes("png"))
+    path, cases = tmp_path / "set.zip", 0
 
     def use(content: bytes) -> None:
         path.write_bytes(content)
         load_dataset(DataConfig("folder", str(path)), (3, 8, 8), "train")
 
-    fuzz(flipped(path.read_bytes()) | st.binary(max_size=60), use, tmp_path, 500)
-    record_property("cases", fuzz.tried)
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        with zipfile.ZipFile(path, "w", method) as archive:
+            for name in ("train/ä/1.png", "train/b/2.png"):
+                archive.writestr(name, image_bytes("png"))
+        fuzz(flipped(path.read_bytes()) | st.binary(max_size=60), use, tmp_path, 200)
+        cases += fuzz.tried
+    record_property("cases", cases)
+
+
+def eps() -> bytes:
+    content = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(content, "EPS")
+    return content.getvalue()
+
+
+def png_with(exif: bytes) -> bytes:
+    content = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(content, "PNG", exif=exif)
+    return content.getvalue()
+
+
+def zip_of(content: bytes, method: int = zipfile.ZIP_STORED, name: str = "1.png") -> bytearray:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", method) as archive:
+        archive.writestr(name, content)
+    return bytearray(packed.getvalue())
+
+
+def without_encoding() -> bytes:
+    return bytes(zip_of(b"", name="ä.png")).replace("ä".encode(), b"\xff\xff")
+
+
+def of_the_future() -> bytes:
+    archive = zip_of(b"")
+    archive[archive.rindex(b"PK\1\2") + 6] = 99  # the version that is needed to extract
+    return bytes(archive)
+
+
+def cut(method: int) -> bytes:
+    archive = zip_of(image_bytes("png"), method)
+    archive[60:80] = bytes(20)
+    return bytes(archive)
+
+
+@pytest.mark.tried(
+    "hostile", "PostScript, broken metadata and broken archives called images", NOTHING_HAPPENS
+)
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("1.png", eps()),
+        ("1.png", png_with(b"II*\0")),
+        ("set.zip", without_encoding()),
+        ("set.zip", of_the_future()),
+        ("set.zip", cut(zipfile.ZIP_BZIP2)),
+        ("set.zip", cut(zipfile.ZIP_LZMA)),
+    ],
+    ids=["eps", "exif", "encoding", "version", "bz2", "lzma"],
+)
+def test_what_only_looks_like_images_is_refused(name, content, tmp_path):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / name).write_bytes(content)
+    path = folder / name if name.endswith(".zip") else folder
+    assert survives(lambda: load_dataset(DataConfig("folder", str(path)), (3, 8, 8), "train"), tmp_path)
 
 
 NAMES = st.lists(

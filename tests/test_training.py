@@ -196,7 +196,7 @@ def test_a_run_leaves_checkpoints_samples_and_a_log(straight):
     ema = state_of(directory)["ema"]
     assert_same(dict(load_generator(directory / "last").state_dict()), dict(ema))
     assert load_classifier(straight["classifier"] / "best").outputs == (10,)
-    assert not list(directory.glob("*.part")) and not list(directory.glob(".*"))
+    assert [path.name for path in directory.glob(".*")] == [".lock"]
 
 
 def test_the_best_checkpoint_is_the_one_of_the_best_score(straight):

@@ -2,13 +2,13 @@
 
 import os
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from rpgan.errors import UserError
+from rpgan.files import DAMAGED_ZIP
 
 LARGEST = 64 * 2**20  # bytes of one entry of a zip, unpacked
 
@@ -86,7 +86,7 @@ class Zip:
         try:
             with archive.open(name) as file:
                 return file.read(size + 1)  # no more, whatever the compressed stream would give
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        except DAMAGED_ZIP as error:
             raise UserError(f"cannot unpack {name} in {self.path} ({error}); make the zip again") from error
 
     def _open(self) -> zipfile.ZipFile:
@@ -94,7 +94,7 @@ class Zip:
         if self._process != os.getpid():
             try:
                 self._archive = zipfile.ZipFile(self.path)
-            except (zipfile.BadZipFile, OSError) as error:
+            except DAMAGED_ZIP as error:
                 raise UserError(f"{self.path} is no readable zip ({error}); make it again") from error
             self._process = os.getpid()
         return self._archive

@@ -3,10 +3,10 @@
 Without train/ and test/ every 20th image, in the order of the names, is held out as the test split.
 """
 
+import errno
 import hashlib
 import io
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -21,13 +21,21 @@ from rpgan.datasets.archive import Entry, Files, open_files
 from rpgan.datasets.memory import ImageDataset, MemoryImages
 from rpgan.datasets.pictures import fit
 from rpgan.errors import UserError
+from rpgan.files import replacing
 from rpgan.places import data_root
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+FORMATS = (
+    "PNG",
+    "JPEG",
+    "BMP",
+    "WEBP",
+)  # whatever a name says: others of Pillow's start programs, as for EPS
 IN_MEMORY = 2 * 2**30  # bytes, decoded, up to which a set is decoded once
 MOST_PIXELS = 80_000_000  # of one image
 SPLITS = ("train", "test")
 HELD_OUT = 20  # one image in so many
+READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
 
 
 @dataclass(frozen=True)
@@ -48,10 +56,15 @@ class FolderImages:
         return self.labels
 
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        images = np.empty((len(indices), *self.image_shape), np.uint8)
-        for row, i in enumerate(indices):
-            images[row] = decode(self.files, self.names[i], self.image_shape)
+        images = self.decoded([self.names[i] for i in indices])
         return torch.from_numpy(images), self.labels[torch.as_tensor(indices, dtype=torch.int64)]
+
+    def decoded(self, names: Sequence[str]) -> NDArray[np.uint8]:
+        """Returns the images of these names, uint8 (n, c, h, w)."""
+        images = np.empty((len(names), *self.image_shape), np.uint8)
+        for row, name in enumerate(names):
+            images[row] = decode(self.files, name, self.image_shape)
+        return images
 
 
 def load_folder(data: DataConfig, image_shape: tuple[int, ...], split: str) -> ImageDataset:
@@ -125,7 +138,7 @@ def decode(files: Files, name: str, image_shape: tuple[int, ...]) -> NDArray[np.
 
     content = files.read(name)
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             _check_pixels(image.size, f"{name} in {files.path}")
             upright = ImageOps.exif_transpose(image)
             if upright.mode.startswith("I;16"):  # Pillow would clip 16-bit levels at 255
@@ -133,7 +146,7 @@ def decode(files: Files, name: str, image_shape: tuple[int, ...]) -> NDArray[np.
             return fit(upright, image_shape)
     except UserError:
         raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # Pillow names none, and broken metadata raise struct.error, KeyError, …
         raise UserError(f"cannot decode {name} in {files.path} ({error}); mend or remove it") from error
 
 
@@ -159,25 +172,29 @@ def _encoding(names: Sequence[str]) -> str:
 
 
 def _cached(decoded: FolderImages, entries: Sequence[Entry]) -> NDArray[np.uint8]:
-    """Returns all images, mapped from the cache of these files and this shape, which is made if need be."""
+    """Returns all images, mapped from the cache of these files and this shape, which is made if need be.
+
+    Where no cache can be kept, in a data root that is read-only, they are decoded into memory.
+    """
     listing = [[e.name, e.size, e.stamp] for e in entries]
     key = hashlib.sha256(json.dumps([listing, decoded.image_shape]).encode()).hexdigest()[:32]
     target = data_root() / "raw" / "cache" / f"{key}.npy"
     if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        aside = target.with_name(f"{key}.{os.getpid()}.part")
         try:
-            _write(decoded, aside)
-            aside.replace(target)
-        finally:
-            aside.unlink(missing_ok=True)
+            with replacing(target) as aside:
+                _write(decoded, aside)
+        except OSError as error:
+            if error.errno not in READ_ONLY:
+                raise
+            return decoded.decoded(decoded.names)
     images: NDArray[np.uint8] = np.load(target, mmap_mode="r")
     return images
 
 
 def _write(decoded: FolderImages, path: Path) -> None:
-    shape = (len(decoded), *decoded.image_shape)
-    images = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-    for i, name in enumerate(decoded.names):
-        images[i] = decode(decoded.files, name, decoded.image_shape)
-    images.flush()
+    # Not through a memory map: on a full disk that ends the process by a signal instead of an error.
+    with path.open("wb") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (len(decoded), *decoded.image_shape)}
+        np.lib.format.write_array_header_1_0(file, header)
+        for name in decoded.names:
+            file.write(decode(decoded.files, name, decoded.image_shape).tobytes())

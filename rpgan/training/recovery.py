@@ -4,17 +4,36 @@ import json
 import math
 import shutil
 import zipfile
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 
-from rpgan.files import PART, replacing
+from filelock import FileLock, Timeout
+
+from rpgan.files import DAMAGED_ZIP, PART, replacing
 
 # What reading a state that was cut off or altered raises.
-DAMAGE = (
-    *(RuntimeError, LookupError, ValueError, TypeError, AttributeError),
-    *(OSError, EOFError, UnpicklingError, zipfile.BadZipFile, zlib.error),
-)
+DAMAGE = (*DAMAGED_ZIP, LookupError, TypeError, AttributeError, UnpicklingError)
+
+
+@contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """Keeps other processes out of a run directory, which would take this one's files for leftovers.
+
+    Waits, and says so, where another is in it.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(directory / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"another process trains in {directory}; waiting for its end", flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def check_sums(path: Path) -> None:

@@ -9,6 +9,7 @@ import json
 import math
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -27,7 +28,7 @@ from rpgan.memory import training_memory
 from rpgan.overrides import flatten, from_dict, to_dict
 from rpgan.training.machine import PRECISIONS, build_fabric, describe_machine, describe_versions
 from rpgan.training.ranks import check_batch
-from rpgan.training.recovery import DAMAGE, check_sums, tidy, trim_log
+from rpgan.training.recovery import DAMAGE, alone, check_sums, tidy, trim_log
 from rpgan.training.score import Score
 from rpgan.training.tasks import Task, prepare
 
@@ -56,11 +57,14 @@ def train(
     fabric = build_fabric(config.train.precision, device, directory, devices)
     task, data, load = prepare(config, fabric, directory, initial, workers)
     _announce_memory(config, fabric)
-    if fabric.is_global_zero:
-        _claim(directory, config)  # not before all settings have proved good
-    run = Run(directory, config, fabric, task, data)
-    if run.step < config.train.steps:
-        run.follow(load(run.step, config.train.steps))
+    with alone(directory) if fabric.is_global_zero else nullcontext():
+        if fabric.is_global_zero:
+            _refuse_another(directory, config)  # which may have come while this process waited
+            _claim(directory, config)  # not before all settings have proved good
+        fabric.barrier()
+        run = Run(directory, config, fabric, task, data)
+        if run.step < config.train.steps:
+            run.follow(load(run.step, config.train.steps))
     return directory / "best"
 
 
