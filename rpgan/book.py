@@ -28,6 +28,7 @@ def book(
     run: bool = True,
     force: bool = False,
     stage_only: bool = False,
+    single_page: bool = False,
     root: Path = CHECKOUT,
     echo: Callable[[str], None] = print,
 ) -> Path:
@@ -42,7 +43,7 @@ def book(
     echo(f"staged {staged}")
     if stage_only:
         return staged
-    page = build(staged)
+    page = build(staged, "singlehtml" if single_page else "html")
     echo(f"built {page}")
     return page
 
@@ -147,9 +148,10 @@ def _stage_notebooks(folder: Path, profile: str, ledger: Ledger, root: Path) -> 
         write(executed, folder / path.name)
 
 
-def build(staged: Path) -> Path:
-    """Builds a stage from clean doctrees into `_build/html` and returns the front page.
+def build(staged: Path, builder: str = "html") -> Path:
+    """Builds the stage of a profile from clean doctrees and returns the front page.
 
+    The profile `book` goes to `_build/html`, others beside it, so that a test takes no reader's book away.
     Raises UserError with the warnings: every one of them is an error.
     """
     for left in build_root().glob("sphinx*"):
@@ -157,21 +159,22 @@ def build(staged: Path) -> Path:
     # After a kill the last build may still be at work: it must not write into this one.
     workshop = build_root() / f"sphinx-{os.getpid()}"
     command = [sys.executable, "-c", JUPYTER_BOOK, "build", str(staged), "--path-output", str(workshop)]
-    command += ["-W", "-n", "--keep-going", "--all"]
+    command += ["--builder", builder, "-W", "-n", "--keep-going", "--all"]
     plain = {**os.environ, "NO_COLOR": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=plain)
     if done.returncode:
         lines = (done.stdout + done.stderr).splitlines()
         told = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-40:]
         raise UserError("the book does not build:\n" + "\n".join(told))
-    front = _publish(workshop / "_build" / "html", build_root() / "html") / "index.html"
+    name = builder if staged.name == "book" else f"{builder}-{staged.name}"
+    front = _publish(workshop / "_build" / builder, build_root() / name) / "index.html"
     shutil.rmtree(workshop, ignore_errors=True)
     return front
 
 
 def _publish(built: Path, html: Path) -> Path:
     """Puts a built book in the place of the last one; at no moment is half a book there."""
-    old = html.with_name(".html.old")
+    old = html.with_name(f".{html.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if html.exists():
         html.rename(old)

@@ -27,3 +27,17 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def taken_away(path: Path) -> Iterator[None]:
+    """Removes a file, so that after a kill it does not pass for a new one; an exception brings it back."""
+    earlier = path.read_bytes() if path.exists() else None
+    path.unlink(missing_ok=True)
+    try:
+        yield
+    except BaseException:
+        if earlier is not None:
+            with replacing(path) as aside:
+                aside.write_bytes(earlier)
+        raise

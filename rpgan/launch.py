@@ -74,6 +74,8 @@ def configured(config: Mapping[str, Any]) -> Repository | None:
 
 def of_checkout(root: Path) -> Repository | None:
     """Returns the checkout's own remote and the branch or tag it is at; None where it has none on GitHub."""
+    if not (root / ".git").exists():  # git itself would answer for a repository that this one lies in
+        return None
     url = git(root, "remote", "get-url", "origin")
     ref = git(root, "describe", "--tags", "--exact-match") or git(root, "rev-parse", "--abbrev-ref", "HEAD")
     return parse(url, ref if ref and ref != "HEAD" else "main")
@@ -82,9 +84,13 @@ def of_checkout(root: Path) -> Repository | None:
 def with_launch_buttons(config: Mapping[str, Any], root: Path) -> dict[str, Any]:
     """Returns the book's config with Binder and Colab buttons, or without any where there is no address.
 
-    Colab's set-up cell holds the configured address only, so that its button needs that one.
+    Colab's set-up cell holds the configured address only, so that its button needs that one. Raises UserError
+    where the address is configured and the notebooks do not carry it.
     """
     stamped = configured(config)
+    if stamped and (stale := _stamps(root, stamped)):
+        names = ", ".join(path.name for path in stale)
+        raise UserError(f"_config.yml names {stamped.url} at {stamped.ref}, {names} not: run rpgan stamp")
     repository = stamped or of_checkout(root)
     if repository is None:
         return {key: value for key, value in config.items() if key != "launch_buttons"}
@@ -99,15 +105,22 @@ def stamp(root: Path) -> list[Path]:
     An empty address takes the links out again.
     """
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
-    repository, changed = configured(config), []
+    changed = _stamps(root, configured(config))
+    for path, text in changed.items():
+        with replacing(path) as aside:
+            aside.write_text(text, encoding="utf-8")
+    return list(changed)
+
+
+def _stamps(root: Path, repository: Repository | None) -> dict[Path, str]:
+    """README and notebooks that do not carry the address, and their text with it."""
+    changed = {}
     for path in [root / "README.md", *chapters(root)]:
         before = path.read_text(encoding="utf-8")
         stamped = _readme if path.suffix == ".md" else _notebook
         after = stamped(before, repository, path.relative_to(root).as_posix())
         if after != before:
-            with replacing(path) as aside:
-                aside.write_text(after, encoding="utf-8")
-            changed.append(path)
+            changed[path] = after
     return changed
 
 

@@ -8,6 +8,7 @@ from textwrap import fill
 from typing import Any
 
 from rpgan.errors import MissingCheckpoint, UserError
+from rpgan.files import taken_away
 from rpgan.receipts import Receipt, draft, executed_path, finish, is_executed, read_receipt, sign
 from rpgan.results import CHECKOUT, check_profile, results_path
 
@@ -105,7 +106,8 @@ def run(
     for notebook in notebooks:
         if reasons[notebook]:
             receipts.append(_run_or_wait(notebook, profile, given, waiting, root))
-            echo(f"{notebook.stem:<20} {receipts[-1].waits_for or receipts[-1]}")
+            there = f"{receipts[-1]}\n{'':<20} {executed_path(profile, notebook)}"
+            echo(f"{notebook.stem:<20} {receipts[-1].waits_for or there}")
         else:
             receipts += [r for r in [read_receipt(executed_path(profile, notebook))] if r]
     return receipts
@@ -127,6 +129,7 @@ def put_aside(notebook: Path, profile: str, reason: str, root: Path = CHECKOUT) 
     from nbformat import read, write
     from nbformat.v4 import new_markdown_cell
 
+    results_path(profile, notebook.stem).unlink(missing_ok=True)
     page = read(notebook, as_version=4)
     page.cells = [page.cells[0], new_markdown_cell(WAITS.format(fill(reason, 72)), id="waits")]
     done = executed_path(profile, notebook)
@@ -172,17 +175,18 @@ def run_notebook(
     """Executes a notebook beside its source and stores the copy under `_build/executed/PROFILE`.
 
     Raises UserError for wrong parameters before anything runs, and for a failing cell, which it names;
-    the copy up to that cell is then kept as `NOTEBOOK.failed.ipynb`.
+    the copy up to that cell is then kept as `NOTEBOOK.failed.ipynb`, and an earlier execution with its
+    results stays as it was.
     """
     given = dict(parameters or {})
     check_parameters(notebook, profile, given)
     done = executed_path(profile, notebook)
     failed = done.with_suffix(".failed.ipynb")
-    for stale in (done, failed, results_path(profile, notebook.stem)):
-        stale.unlink(missing_ok=True)
+    failed.unlink(missing_ok=True)
     failed.parent.mkdir(parents=True, exist_ok=True)
     before, start = draft(notebook, profile, given, root), time.perf_counter()
-    _execute(notebook, failed, given if profile == "book" else {**given, "profile": profile})
+    with taken_away(results_path(profile, notebook.stem)):
+        _execute(notebook, failed, given if profile == "book" else {**given, "profile": profile})
     receipt = finish(before, notebook.stem, time.perf_counter() - start)
     sign(failed, receipt)
     failed.replace(done)
@@ -191,12 +195,18 @@ def run_notebook(
 
 def _execute(notebook: Path, output: Path, parameters: dict[str, Any]) -> None:
     import papermill
+    from nbclient.exceptions import DeadKernelError
 
     options: dict[str, Any] = {"kernel_name": "python3", "cwd": str(notebook.parent)}
     options["progress_bar"] = {**PROGRESS, "desc": notebook.stem, "disable": None}
     options["extra_arguments"] = ["--IPKernelApp.log_level=50"]  # it warns about loopback TCP each time
     try:
         papermill.execute_notebook(str(notebook), str(output), parameters, **options)
+    except DeadKernelError:
+        raise UserError(
+            f"the process that ran {notebook.name} was killed, as a system does that runs out of memory; "
+            f"close other programs, or take smaller parameters or --profile smoke"
+        ) from None
     except papermill.PapermillExecutionError as error:
         if error.ename == MissingCheckpoint.__name__:
             output.unlink(missing_ok=True)

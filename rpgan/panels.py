@@ -62,7 +62,7 @@ def cost(notebook: Path, profile: str, root: Path = CHECKOUT) -> str:
     if receipt is None or receipt.parameters or not is_executed(executed):
         return f"not measured here{_training(notebook) if profile == 'paper' else ''}"
     earlier = ", before later changes" if outdated(notebook, profile, {}, root) else ""
-    return f"{duration(receipt.seconds or _seconds_of_cells(executed))}{earlier}"
+    return f"{duration(receipt.seconds)}{earlier}"
 
 
 def _training(notebook: Path) -> str:
@@ -76,18 +76,6 @@ def duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-def _seconds_of_cells(executed: Path) -> float:
-    """Adds up the cells' own clocks; a test runner leaves no other record of a notebook's duration."""
-    from datetime import datetime
-
-    from nbformat import read
-
-    times = [cell.metadata.get("execution", {}) for cell in read(executed, as_version=4).cells]
-    spans = [(t["iopub.status.busy"], t["iopub.status.idle"]) for t in times if "iopub.status.idle" in t]
-    clock = [(datetime.fromisoformat(start), datetime.fromisoformat(end)) for start, end in spans]
-    return sum((end - start).total_seconds() for start, end in clock)
 
 
 def with_figure_links(cells: list[Any]) -> list[Any]:

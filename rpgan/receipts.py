@@ -5,11 +5,12 @@ import json
 import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from rpgan.places import data_root
-from rpgan.results import CHECKOUT, build_root, check_profile, results_path, versions
+from rpgan.results import CHECKOUT, build_root, check_profile, results_path, runs_root, versions
 
 UNREAD = ("weights.safetensors", "tried.json")  # the hash of weights is in the card beside them
 RECEIPT = "rpgan"  # its key in an executed notebook's metadata
@@ -25,7 +26,7 @@ class Receipt:
     hashes: dict[str, str]  # of everything inside the repository that it depends on, by kind
     versions: dict[str, str]  # of Python and the packages
     commit: str  # of the checkout, with "+changes" where files differ from it
-    seconds: float = 0.0  # 0 where another runner executed it
+    seconds: float = 0.0  # of the execution
     seed: int | None = None  # these two as the notebook's results have them
     device: str = ""
     waits_for: str = ""  # why it was not executed: a checkpoint is missing
@@ -48,6 +49,7 @@ def draft(notebook: Path, profile: str, parameters: Mapping[str, Any], root: Pat
         "notebook": _digest([notebook], root),
         "package": _digest(package, root),
         "checkpoints": _digest(_checkpoints(root, parameters), root),
+        "runs": _digest(_runs(profile), root),
         "parameters": hashlib.sha256(
             json.dumps([check_profile(profile), dict(parameters)], sort_keys=True, default=str).encode()
         ).hexdigest()[:16],
@@ -56,11 +58,12 @@ def draft(notebook: Path, profile: str, parameters: Mapping[str, Any], root: Pat
 
 
 def finish(receipt: Receipt, chapter: str, seconds: float) -> Receipt:
-    """Returns the receipt with what is known after the execution."""
+    """Returns the receipt with what is known after the execution, which may have trained what it lacked."""
     path = results_path(receipt.profile, chapter)
     results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return replace(
         receipt,
+        hashes={**receipt.hashes, "runs": _digest(_runs(receipt.profile), CHECKOUT)},
         seconds=round(seconds, 1),
         seed=results.get("seed"),
         device=results.get("device", ""),
@@ -76,6 +79,13 @@ def _checkpoints(root: Path, parameters: Mapping[str, Any]) -> list[Path]:
         if isinstance(value, str) and Path(value).is_absolute():  # a checkpoint somewhere else
             files += Path(value).glob("*.json")
     return sorted({path for path in files if path.is_file()})
+
+
+def _runs(profile: str) -> list[Path]:
+    """What finished trainings left beside their weights; a smoke run makes its own, from nothing."""
+    folder = runs_root() / profile
+    patterns = () if profile == "smoke" else ("*/last/card.json", "trials/**/result.json")
+    return sorted(path for pattern in patterns for path in folder.glob(pattern))
 
 
 def _digest(files: Iterable[Path], root: Path) -> str:
@@ -123,11 +133,23 @@ def is_executed(path: Path) -> bool:
 
 
 def read_receipt(path: Path) -> Receipt | None:
-    """Returns the receipt of an executed notebook; None where there is none that this version wrote."""
+    """Returns the receipt of an executed notebook; None where there is none that this version wrote.
+
+    Where another runner executed it, its duration is that of the cells' own clocks.
+    """
     try:
-        return Receipt(**json.loads(path.read_text(encoding="utf-8"))["metadata"][RECEIPT])
+        document = json.loads(path.read_text(encoding="utf-8"))
+        receipt = Receipt(**document["metadata"][RECEIPT])
+        return replace(receipt, seconds=receipt.seconds or round(_seconds_of(document["cells"]), 1))
     except (OSError, KeyError, TypeError, ValueError):
         return None
+
+
+def _seconds_of(cells: Iterable[Mapping[str, Any]]) -> float:
+    times = [cell["metadata"].get("execution", {}) for cell in cells]
+    spans = [(t["iopub.status.busy"], t["iopub.status.idle"]) for t in times if "iopub.status.idle" in t]
+    clock = [(datetime.fromisoformat(start), datetime.fromisoformat(end)) for start, end in spans]
+    return sum(((end - start).total_seconds() for start, end in clock), start=0.0)
 
 
 def sign(path: Path, receipt: Receipt) -> None:

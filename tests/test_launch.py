@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rpgan import launch
+from rpgan import launch, receipts
 from rpgan.errors import UserError
 from rpgan.launch import Repository
 from rpgan.results import CHECKOUT
@@ -79,8 +79,18 @@ def test_the_checkouts_own_remote_serves_where_nothing_is_configured(checkout):
     git(checkout, "tag", "v1.0")
     assert launch.of_checkout(checkout) == HERE
     configured = {"repository": {"url": "https://github.com/another/name", "branch": "main"}}
+    with pytest.raises(UserError, match=r"README\.md, 01_model\.ipynb not: run rpgan stamp"):
+        launch.with_launch_buttons(configured, checkout)
+    configure(checkout, "https://github.com/another/name")
+    launch.stamp(checkout)
     stamped = launch.with_launch_buttons(configured, checkout)
     assert stamped["repository"]["url"].endswith("another/name") and "colab_url" in stamped["launch_buttons"]
+
+
+def test_a_copy_inside_another_repository_does_not_take_its_address(checkout):
+    git(checkout, "remote", "add", "origin", "git@github.com:someone/dotfiles.git")
+    (checkout / "unzipped").mkdir()
+    assert launch.of_checkout(checkout / "unzipped") is None
 
 
 def test_stamping_twice_changes_nothing_more_and_an_empty_address_takes_it_back(checkout):
@@ -117,6 +127,10 @@ def test_committed_files_carry_the_configured_address_and_links_lead_to_files_th
         if "[Open in Colab](" in line
     }
     assert linked == {f"notebooks/{path.name}" for path in chapters()}
+    named = launch.configured(yaml.safe_load((CHECKOUT / "_config.yml").read_text(encoding="utf-8")))
+    known = named and receipts.git(CHECKOUT, "rev-parse", "--verify", "--quiet", f"{named.ref}^{{commit}}")
+    there = receipts.git(CHECKOUT, "ls-tree", "-r", "--name-only", known or "HEAD").splitlines()
+    assert linked <= set(there), "commit the notebooks before their links are published"
 
 
 def chapters() -> list[Path]:

@@ -152,6 +152,7 @@ def test_a_run_leaves_a_signed_copy_with_its_results(tmp_path: Path) -> None:
     assert results.read_results("smoke")["01_x/rate"].value == 2.0
     announced, told = lines
     assert "to run, first run" in announced and f"{receipt.seconds:.1f} s · seed 0 on cpu" in told
+    assert str(executed) in told
     (injected,) = (c for c in nbformat.read(executed, 4).cells if "injected-parameters" in c.metadata.tags)
     assert "remove-cell" in injected.metadata.tags
     written = executed.stat().st_mtime_ns
@@ -173,6 +174,34 @@ def test_a_failing_cell_is_named_as_in_the_source(tmp_path: Path, profile: str) 
     ):
         notebooks.run_notebook(notebook, profile, root=tmp_path)
     assert not receipts.executed_path(profile, notebook).exists()
+
+
+def test_a_failing_run_keeps_the_execution_before_it(tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path, "01_x", PARAMETERS, "1 / 0")
+    sign(notebook, tmp_path)
+    executed, found = receipts.executed_path("smoke", notebook), results.results_path("smoke", "01_x")
+    before = executed.read_bytes(), found.read_bytes()
+    with pytest.raises(UserError, match="ZeroDivisionError"):
+        notebooks.run_notebook(notebook, "smoke", {"rate": 2}, root=tmp_path)
+    assert (executed.read_bytes(), found.read_bytes()) == before
+
+
+def test_a_killed_kernel_is_one_line(tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path, "01_x", PARAMETERS, "import os\nos.kill(os.getpid(), 9)")
+    with pytest.raises(UserError, match="killed, as a system does that runs out of memory"):
+        notebooks.run_notebook(notebook, "smoke", root=tmp_path)
+
+
+def test_finished_trainings_and_trials_make_a_copy_outdated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receipts, "runs_root", lambda: tmp_path / "runs")
+    notebook = write_notebook(tmp_path, "01_x", PARAMETERS)
+    for name in ("x/last/card.json", "trials/x-1/result.json"):
+        before = receipts.draft(notebook, "book", {}, tmp_path)
+        (tmp_path / "runs" / "book" / name).parent.mkdir(parents=True)
+        (tmp_path / "runs" / "book" / name).write_text("{}")
+        assert before.changes(receipts.draft(notebook, "book", {}, tmp_path)) == ["runs"]
 
 
 def sign(notebook: Path, root: Path) -> None:

@@ -1,6 +1,6 @@
 """The built book in headless Chromium: nothing breaks, nothing comes from elsewhere, pictures are described.
 
-These tests read `_build/html`, which `make test` builds after the other tests; their marker is `pages`.
+These tests read `_build/html-smoke`, which `make test` builds after the other tests; their marker is `pages`.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from rpgan.results import build_root
 
 pytestmark = pytest.mark.pages
 
-HTML = build_root() / "html"
+HTML = build_root() / "html-smoke"
 PAGES = sorted(
     path.relative_to(HTML).as_posix()
     for folder in ("book", "notebooks")

@@ -8,7 +8,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from rpgan import notebooks, panels
-from rpgan.receipts import RECEIPT, draft, executed_path
+from rpgan.receipts import RECEIPT, draft, executed_path, read_receipt, sign
 from rpgan.results import CHECKOUT
 
 CHAPTERS = notebooks.chapters()
@@ -44,11 +44,13 @@ def test_cost_is_what_the_last_execution_took(tmp_path: Path, monkeypatch: pytes
     assert panels.cost(source, "book").startswith("42 s")
 
 
-def test_without_a_receipt_of_seconds_the_cells_clocks_count(tmp_path: Path) -> None:
+def test_where_another_runner_executed_a_copy_the_cells_clocks_count(tmp_path: Path) -> None:
     clock = {"iopub.status.busy": "2026-01-01T00:00:01Z", "iopub.status.idle": "2026-01-01T00:00:03.5Z"}
     cells = [new_code_cell("1", metadata={"execution": clock}), new_code_cell("2")]
     nbformat.write(new_notebook(cells=cells), tmp_path / "x.ipynb")
-    assert panels._seconds_of_cells(tmp_path / "x.ipynb") == 2.5
+    sign(tmp_path / "x.ipynb", draft(CHECKOUT / "notebooks" / "01_model.ipynb", "smoke", {}))
+    receipt = read_receipt(tmp_path / "x.ipynb")
+    assert receipt is not None and receipt.seconds == 2.5
 
 
 def test_a_caption_ends_in_a_link_to_the_cell_before_which_its_anchor_lies() -> None:

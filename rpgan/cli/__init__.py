@@ -42,6 +42,7 @@ for name, command in COMMANDS.items():
 
 # Typer brings a copy of click or imports it, depending on its version: the base of its own error is either's.
 USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
+EXTRAS = {"papermill": "book", "nbformat": "book", "jupyter_book": "book", "ipywidgets": "widgets"}
 INTERRUPTED = 130  # exit status after Ctrl-C
 
 
@@ -53,6 +54,8 @@ def main() -> None:
         _stop(str(error), 2)
     except USAGE_ERROR as error:
         _stop(_describe_usage(error), 2)
+    except ModuleNotFoundError as error:
+        _stop(_describe_missing(error), 2)
     except OSError as error:
         _stop(f"{error}; check the path, its permissions and the space on the disk", 2)
     except (KeyboardInterrupt, typer.Abort):
@@ -65,6 +68,14 @@ def main() -> None:
 def _stop(message: str, status: int) -> NoReturn:
     print(f"rpgan: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(status)
+
+
+def _describe_missing(error: ModuleNotFoundError) -> str:
+    """Names the extra that brings a module; raises the error again where none is known to."""
+    extra = EXTRAS.get((error.name or "").partition(".")[0])
+    if extra is None:
+        raise error
+    return f"{error.name} is not installed; pip install -c constraints.txt -e '.[{extra}]'"
 
 
 def _describe_usage(error: Any) -> str:

@@ -34,11 +34,15 @@ def book_command(
     profile: Profile = "book",
     run: Annotated[bool, typer.Option(help="Execute the notebooks first.")] = True,
     force: Force = False,
+    single_page: Annotated[
+        bool,
+        typer.Option("--single-page", help="One HTML page, to print or to search in, in _build/singlehtml."),
+    ] = False,
 ) -> None:
     """Execute the chapters that changed and build the Jupyter Book into _build/html."""
     from rpgan.book import book
 
-    book(profile, run=run, force=force)
+    book(profile, run=run, force=force, single_page=single_page)
 
 
 def stamp_command() -> None:
