@@ -127,6 +127,7 @@ def _stage_pages(folder: Path, profile: str, ledger: Ledger, receipts: dict[str,
         "executions": pages.executions(receipts, results),
         "environment": pages.environment(),
         "costs": pages.costs(),
+        "citation": pages.citation(),
     }
     for path in folder.glob("*.md"):
         text = pages.quote(path.read_text(encoding="utf-8"), ledger, results)

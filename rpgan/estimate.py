@@ -4,6 +4,7 @@ import ast
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,8 @@ def trainings(notebook: Path, profile: str, parameters: Mapping[str, Any]) -> li
 
 def _sweeps(notebook: Path, profile: str, parameters: Mapping[str, Any]) -> list[str]:
     """Under `book` chapters only read what is published of a sweep."""
+    if "rpgan.sweep" not in "".join(_sources(notebook)):
+        return []
     names = [name for name in _mentions(notebook, profile, parameters) if name in SWEEPS]
     tables = [read_table(name, profile) for name in names if profile != "book"]
     return [
@@ -121,12 +124,23 @@ def _mentioned(node: ast.AST, profile: str, given: Mapping[str, Any]) -> Iterato
     """Yields the texts of a piece of source as they come."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         yield node.value
+    elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        yield from _texts_of(node.value.id, node.attr)
     elif isinstance(node, ast.keyword) and given.get(node.arg or "") is not None:
         value = given[node.arg or ""]
         yield from (str(part) for part in (value if isinstance(value, list) else [value]))
     else:
         for child in _chosen(node, profile):
             yield from _mentioned(child, profile, given)
+
+
+def _texts_of(module: str, name: str) -> list[str]:
+    """Returns the texts that an analysis keeps in a constant, such as linearity.TWINS."""
+    if not name.isupper() or not (Path(analysis.__path__[0]) / f"{module}.py").exists():
+        return []
+    value = getattr(import_module(f"{analysis.__name__}.{module}"), name)
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, tuple) else ()
+    return [part for part in parts if isinstance(part, str)]
 
 
 def _chosen(node: ast.AST, profile: str) -> list[ast.AST]:

@@ -6,8 +6,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from rpgan import __version__
 from rpgan.errors import UserError
 from rpgan.ledger import VERDICTS, Claim, Ledger, verdict
+from rpgan.operations import ASSUMED
 from rpgan.receipts import Receipt
 from rpgan.results import Measured, processor, show, show_measured, versions
 
@@ -27,7 +29,6 @@ WORDS: dict[str, Callable[[Any], str]] = {
     "ranks": lambda x: f"rank correlation at least {x:g}",
     "holds": lambda x: "the chapter's test says yes" if x else "the chapter's test says no",
 }
-ASSUMED = 1e13  # operations a second that a GPU is taken to sustain; none was measured
 TIMED = "mnist-rpgan"  # the committed checkpoint whose training tells the rate of a CPU core
 QUOTE = re.compile(r"\{\{\s*([\w-]+/[\w-]+)\s*\}\}")
 Results = Mapping[str, Measured]
@@ -184,6 +185,19 @@ def environment() -> str:
     machine = {"processor": processor(), "cores": str(os.cpu_count()), "system": platform.system()}
     rows = [[name, value] for name, value in {**machine, **versions(*PACKAGES)}.items()]
     return table(["What", "Version"], rows, "plain", "40 60")
+
+
+def citation() -> str:
+    """Returns the entry of this version of the companion, as BibTeX."""
+    return f"""\
+```bibtex
+@software{{rpgan_companion,
+  author  = {{{{The RPGAN companion authors}}}},
+  title   = {{{{RPGAN}} companion: {{Random}} Path {{GANs}} as a package and an executable book}},
+  version = {{{__version__}}},
+  note    = {{MIT licence}},
+}}
+```"""
 
 
 def fill(page: str, parts: Mapping[str, str]) -> str:

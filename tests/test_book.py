@@ -88,7 +88,8 @@ def test_only_known_parts_are_filled_in() -> None:
 
 def test_every_generated_part_has_a_place() -> None:
     text = "".join(path.read_text(encoding="utf-8") for path in (CHECKOUT / "book").glob("*.md"))
-    wanted = {"summary", "claims", "executions", "environment", "explorer", "costs", "cost_memory"}
+    wanted = {"summary", "claims", "executions", "environment", "explorer", "costs", "citation"}
+    wanted |= {"cost_memory"}
     wanted |= costs.cost_parts(None).keys() | tried.parts([]).keys() | set(trained.PARTS)
     assert set(re.findall(r"<!-- generated: (\w+) -->", text)) == wanted
 

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from rpgan.config import DiscriminatorConfig, GanConfig, GeneratorConfig, TrainConfig
+from rpgan.operations import image_operations, step_operations
 from rpgan.sweep import SWEEPS
-from rpgan.sweep.cost import estimate, image_operations, measured_rate, step_operations
+from rpgan.sweep.cost import estimate, measured_rate
 
 LAYERS = GanConfig(
     "layers",

@@ -7,6 +7,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from rpgan import estimate
+from rpgan.analysis import linearity
 from rpgan.experiments import EXPERIMENTS
 from rpgan.notebooks import chapters
 
@@ -66,3 +67,12 @@ def test_every_chapter_can_be_estimated(path: Path, profile: str) -> None:
     obtains = "obtain_generator(" in path.read_text() or "obtain_checkpoint(" in path.read_text()
     assert bool(estimate.experiments(path, profile, {})) == obtains
     estimate.trainings(path, profile, {})
+
+
+def test_names_that_an_analysis_keeps_count_and_words_that_are_sweeps_elsewhere_do_not() -> None:
+    by_name = {path.stem: path for path in chapters()}
+    compression = estimate.experiments(by_name["08_compression"], "paper", {})
+    assert set(compression) == {"mnist-linear", *linearity.TWINS}
+    assert not any(
+        line.startswith("sweep") for line in estimate.trainings(by_name["09_inversion"], "paper", {})
+    )

@@ -42,3 +42,4 @@ def test_the_forecast_of_table_2_is_twenty_trainings_of_the_paper():
     cost = forecast_sweeps(["table-2"], "paper")["table-2"]
     assert cost["trainings"] == 20 and cost["updates, in all"] == 20 * 90_000
     assert cost["real images, in all"] == 20 * 90_000 * 5 * 64 and cost["images scored"] == 20 * 50_000
+    assert cost["memory of the largest, GiB"] > 1 and cost["GPU hours at 10 TFLOP/s"] > 10

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rpgan.memory import GIB, training_memory
+from rpgan.operations import ASSUMED, step_operations
 from rpgan.sweep.points import find_sweep, plan
 from rpgan.sweep.run import obtain_sweep
 from rpgan.sweep.table import read_table
@@ -39,10 +41,14 @@ def forecast_sweeps(names: Sequence[str], profile: str) -> dict[str, dict[str, A
 
 def _cost(trials: Sequence[Trial], profile: str) -> dict[str, Any]:
     trains = [trial.config.train for trial in trials]
+    largest = max(trials, key=lambda trial: sum(trial.config.generator.bucket_sizes))
+    hours = sum(t.config.train.steps * step_operations(t.config) for t in trials) / ASSUMED / 3600
     return {
         "trainings": len(trials),
         "run here": "no, read from published tables" if profile == "book" else "where missing",
         "updates, in all": sum(train.steps for train in trains),
         "real images, in all": sum(train.steps * train.d_steps * train.batch_size for train in trains),
         "images scored": sum(trial.n * len(trial.features) for trial in trials),
+        "memory of the largest, GiB": round(training_memory(largest.config).peak / GIB, 2),
+        f"GPU hours at {ASSUMED / 1e12:g} TFLOP/s": round(hours, 1),
     }
