@@ -94,6 +94,17 @@ def test_the_paper_profile_has_the_papers_numbers():
     assert loss.gradient_penalty == 10
 
 
+@pytest.mark.parametrize(
+    ("name", "steps"), [("cifar10-dcgan", 90_000), ("celeba-dcgan", 50_000), ("colored-mnist-gan", 12_000)]
+)
+def test_the_dcgans_have_the_hyperparameters_of_section_4(name, steps):
+    """Appendix A; the length on coloured digits is the released program's."""
+    paper = resolve(name, "paper")
+    train = paper.train
+    assert (train.steps, train.d_steps, train.g_lr, train.d_lr) == (steps, 5, 2.5e-4, 2.5e-4)
+    assert paper.loss.name == "wgan-gp" and paper.discriminator.spectral_norm is False
+
+
 @pytest.mark.parametrize("profile", ["book", "paper"])
 @pytest.mark.parametrize(
     ("routed", "standard"),
