@@ -113,3 +113,69 @@ def test_a_checkpoint_becomes_a_page(saved: Path, tmp_path: Path) -> None:
     assert (tmp_path / "book" / "_static" / explorer.MODEL_SCRIPT).exists()
     assert all(f'src="../_static/{name}"' in text for name in explorer.SCRIPTS)
     assert "`tiny` (none; 7 steps), with 144 paths" in text and ":alt: Rows of generated images" in text
+
+
+SEEN = """() => ({
+    hash: location.hash,
+    status: document.querySelector(".explorer-status").textContent,
+    entries: history.length,
+    ...window.told,
+})"""
+# Counts what is asked of the history, and can refuse it as Safari does.
+HISTORY = """window.told = {pushState: 0, replaceState: 0};
+for (const how of Object.keys(told)) {
+    const original = history[how];
+    history[how] = (...given) => {
+        told[how] += 1;
+        if (window.refusing) throw new DOMException("100 times per 30 seconds", "SecurityError");
+        original.apply(history, given);
+    };
+}"""
+
+
+@pytest.fixture
+def explored(browser: Any, tmp_path: Path) -> Any:
+    """The explorer of a small generator as a page from a file, which must not report an error."""
+    generator = build_generator(SMALL, seed=1).eval()
+    script = explorer.model_script(generator, SMALL, torch.tensor([2, 1, 0, 1, 3]))
+    (tmp_path / explorer.MODEL_SCRIPT).write_text(script, encoding="utf-8")
+    ours = [tmp_path / explorer.MODEL_SCRIPT, *(STATIC / name for name in explorer.SCRIPTS[1:])]
+    scripts = "".join(f'<script defer src="{path.as_uri()}"></script>' for path in ours)
+    html = f'<!doctype html><title>Explorer</title><h2 id="use">Use</h2><div id="explorer" hidden></div>{scripts}'
+    (tmp_path / "page.html").write_text(html, encoding="utf-8")
+    page, wrong = browser.new_page(), list[str]()
+    page.add_init_script(HISTORY)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.goto((tmp_path / "page.html").as_uri())
+    yield page
+    page.close()
+    assert wrong == []
+
+
+def test_a_drag_writes_the_address_once_where_it_ends(explored: Any) -> None:
+    before = explored.evaluate(SEEN)
+    box = explored.locator("#explorer-bucket-5").bounding_box()
+    y, left, right = box["y"] + box["height"] / 2, box["x"] + 4, box["x"] + box["width"] - 4
+    explored.mouse.move(right, y)
+    explored.mouse.down()
+    for x in (left, right, left):
+        explored.mouse.move(x, y, steps=8)
+    during = explored.evaluate(SEEN)
+    assert during["status"].startswith("Path 2, 1, 0, 1, 0,") and during["hash"] == before["hash"]
+    explored.mouse.up()
+    after = explored.evaluate(SEEN)
+    assert after["hash"].startswith("#p=2.1.0.1.0&v=1")
+    assert after["replaceState"] == before["replaceState"] + 1 and after["entries"] == before["entries"]
+
+
+def test_a_history_that_refuses_leaves_the_page_at_work(explored: Any) -> None:
+    explored.evaluate("window.refusing = true")
+    explored.focus("#explorer-bucket-1")
+    explored.keyboard.press("Home")
+    explored.click("[name=explorer-vary][value='3']")
+    explored.click(".explorer-row button:last-child")
+    refused = explored.evaluate(SEEN)
+    assert refused["status"].startswith("Path 0, 1, 2, 1, 3,") and refused["pushState"] == 1
+    explored.evaluate("window.refusing = false")
+    explored.click("[name=explorer-vary][value='2']")
+    assert explored.evaluate(SEEN)["hash"].startswith("#p=0.1.2.1.3&v=2")

@@ -44,7 +44,8 @@
       id: `explorer-bucket-${bucket + 1}`, type: "range", min: 0, max: size - 1, step: 1,
     });
     slider.disabled = size === 1;
-    slider.addEventListener("input", () => choose(replaced(bucket, Number(slider.value)), "replaceState"));
+    slider.addEventListener("input", () => choose(replaced(bucket, Number(slider.value)), null));
+    slider.addEventListener("change", () => remember("replaceState")); // where a drag ends
     return slider;
   });
   const numbers = sliders.map(() => element("span", { class: "explorer-number", "aria-hidden": "true" }));
@@ -83,21 +84,21 @@
     return path.map((old, b) => (b === bucket ? instance : old));
   }
 
-  /** Takes another path; `remember` says how the address follows: pushState, replaceState or not at all. */
-  function choose(next, remember) {
+  /** Takes another path; `how` says how the address follows: pushState, replaceState or not at all. */
+  function choose(next, how) {
     const sameRow = next.every((instance, b) => b === varied || instance === path[b]) && thumbs.children.length > 0;
     path = next;
     show();
     if (sameRow) markRow();
     else fillRow();
-    if (remember) history[remember](null, "", address());
+    if (how) remember(how);
   }
 
   function vary(bucket) {
     varied = bucket;
     show();
     fillRow();
-    history.replaceState(null, "", address());
+    remember("replaceState");
   }
 
   function show() {
@@ -163,6 +164,15 @@
     return `#p=${path.join(".")}&v=${varied + 1}`;
   }
 
+  /** Writes the state into the address, which may fail without harm. */
+  function remember(how) {
+    try {
+      history[how](null, "", address());
+    } catch {
+      // Safari refuses more than 100 calls in 30 seconds; the next change brings the address up to date.
+    }
+  }
+
   /** Takes the state from the address, as far as it names instances and buckets that there are. */
   function restore() {
     const given = new URLSearchParams(location.hash.slice(1));
@@ -179,7 +189,7 @@
 
   window.addEventListener("hashchange", restore);
   restore();
-  if (!location.hash) history.replaceState(null, "", address()); // so that Back returns to it
+  if (!location.hash) remember("replaceState"); // so that Back returns to it
   root.hidden = false;
   document.documentElement.classList.add("explorer-live"); // hides the static picture
 })();
