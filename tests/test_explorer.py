@@ -141,8 +141,8 @@ def explored(browser: Any, tmp_path: Path) -> Any:
     (tmp_path / explorer.MODEL_SCRIPT).write_text(script, encoding="utf-8")
     ours = [tmp_path / explorer.MODEL_SCRIPT, *(STATIC / name for name in explorer.SCRIPTS[1:])]
     scripts = "".join(f'<script defer src="{path.as_uri()}"></script>' for path in ours)
-    html = f'<!doctype html><title>Explorer</title><h2 id="use">Use</h2><div id="explorer" hidden></div>{scripts}'
-    (tmp_path / "page.html").write_text(html, encoding="utf-8")
+    body = f'<h2 id="use">Use</h2><div id="explorer" hidden></div>{scripts}'
+    (tmp_path / "page.html").write_text(f"<!doctype html><title>Explorer</title>{body}", encoding="utf-8")
     page, wrong = browser.new_page(), list[str]()
     page.add_init_script(HISTORY)
     page.on("pageerror", lambda error: wrong.append(str(error)))
@@ -179,3 +179,18 @@ def test_a_history_that_refuses_leaves_the_page_at_work(explored: Any) -> None:
     explored.evaluate("window.refusing = false")
     explored.click("[name=explorer-vary][value='2']")
     assert explored.evaluate(SEEN)["hash"].startswith("#p=0.1.2.1.3&v=2")
+
+
+def test_only_another_state_makes_an_entry_to_go_back_to(explored: Any) -> None:
+    before = explored.evaluate(SEEN)
+    for _ in range(3):
+        explored.click(".explorer-row button[aria-pressed=true]")
+    assert explored.evaluate(SEEN) == before
+    explored.click(".explorer-row button:first-child")
+    after = explored.evaluate(SEEN)
+    assert after["entries"] == before["entries"] + 1 and after["hash"].startswith("#p=0.1.0.1.3&v=1")
+    explored.go_back()
+    explored.wait_for_function(
+        "was => document.querySelector('.explorer-status').textContent === was", arg=before["status"]
+    )
+    assert explored.evaluate(SEEN)["hash"] == before["hash"]

@@ -164,8 +164,9 @@
     return `#p=${path.join(".")}&v=${varied + 1}`;
   }
 
-  /** Writes the state into the address, which may fail without harm. */
+  /** Writes the state into the address where that has another, which may fail without harm. */
   function remember(how) {
+    if (location.hash === address()) return;
     try {
       history[how](null, "", address());
     } catch {
