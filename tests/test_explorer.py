@@ -194,3 +194,43 @@ def test_only_another_state_makes_an_entry_to_go_back_to(explored: Any) -> None:
         "was => document.querySelector('.explorer-status').textContent === was", arg=before["status"]
     )
     assert explored.evaluate(SEEN)["hash"] == before["hash"]
+
+
+def opened_at(page: Any, fragment: str) -> dict[str, Any]:
+    """Opens the page anew at an address; returns what is seen there."""
+    address = f"{page.url.partition('#')[0]}#{fragment}"
+    page.goto("about:blank")
+    page.goto(address)
+    return page.evaluate(SEEN)
+
+
+MISFITS = {
+    "p=39.39.39.39.39&v=2": ("2.1.0.1.3&v=2", "names no path of this model"),
+    "p=1.1&v=1": ("2.1.0.1.3&v=1", "names no path of this model"),
+    "p=0.1.2.1.0&v=9": ("0.1.2.1.0&v=1", "names no bucket that can be varied"),
+    "v=x": ("2.1.0.1.3&v=1", "names no path of this model and names no bucket that can be varied"),
+}
+
+
+@pytest.mark.parametrize("fragment", MISFITS)
+def test_an_address_that_does_not_fit_is_put_right_and_told(explored: Any, fragment: str) -> None:
+    state, wrong = MISFITS[fragment]
+    path, varied = state.split("&v=")
+    shown = f"path {path.replace('.', ', ')} of this model, bucket {varied} varied"
+    explored.evaluate("fragment => { location.hash = fragment; }", fragment)
+    explored.wait_for_function(
+        "() => document.querySelector('.explorer-status').textContent.startsWith('The')"
+    )
+    typed = explored.evaluate(SEEN)
+    opened = opened_at(explored, fragment)
+    for seen in (typed, opened):
+        assert seen["status"] == f"The address {wrong}; shown instead: {shown}"
+        assert seen["hash"].startswith(f"#p={state}")
+    explored.click(".explorer-row button:last-child")
+    assert explored.evaluate(SEEN)["status"].startswith("Path "), "the note is of the address alone"
+
+
+def test_the_address_of_a_heading_stays(explored: Any) -> None:
+    status = explored.evaluate(SEEN)["status"]
+    there = opened_at(explored, "use")
+    assert there["hash"] == "#use" and there["status"] == status

@@ -174,23 +174,31 @@
     }
   }
 
-  /** Takes the state from the address, as far as it names instances and buckets that there are. */
+  /** Takes the state from the address, as far as this model has it; says what it has not, and puts it right. */
   function restore() {
-    const given = new URLSearchParams(location.hash.slice(1));
+    const anchor = document.getElementById(location.hash.slice(1)); // a heading's address stays
+    const given = new URLSearchParams((anchor || !location.hash ? address() : location.hash).slice(1));
     const text = given.get("p") || "";
     const wanted = /^\d+(\.\d+)*$/.test(text) ? text.split(".").map(Number) : [];
     const fits = wanted.length === sizes.length && wanted.every((instance, b) => instance < sizes[b]);
     const bucket = Number(given.get("v")) - 1;
-    if (plural.includes(bucket) && bucket !== varied) {
+    const varies = plural.includes(bucket);
+    if (varies && bucket !== varied) {
       varied = bucket;
       thumbs.replaceChildren(); // another bucket's row
     }
-    choose(fits ? wanted : path, null);
+    choose(fits ? wanted : path, anchor ? null : "replaceState"); // also where there was none, so that Back returns to it
+    const wrong = [];
+    if (!fits) wrong.push("names no path of this model");
+    if (!varies) wrong.push("names no bucket that can be varied");
+    if (wrong.length > 0) {
+      const shown = `path ${path.join(", ")} of this model, bucket ${varied + 1} varied`;
+      status.textContent = `The address ${wrong.join(" and ")}; shown instead: ${shown}`;
+    }
   }
 
   window.addEventListener("hashchange", restore);
   restore();
-  if (!location.hash) remember("replaceState"); // so that Back returns to it
   root.hidden = false;
   document.documentElement.classList.add("explorer-live"); // hides the static picture
 })();
