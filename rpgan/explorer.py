@@ -20,6 +20,7 @@ EXPLORED = "mnist-rpgan"  # the checkpoint on the page: any small sn-resnet
 MODEL_SCRIPT = "explorer-model.js"
 GRID = "explorer-grid.png"
 SCRIPTS = (MODEL_SCRIPT, "explorer-engine.js", "explorer-controls.js")  # in the order in which they run
+KEY_DIGITS = 8  # of the weights' SHA-256, which name the model in the page's address
 N_STATIC = 8  # other instances a bucket in the picture that stands in for the scripts
 PART = """\
 ```{{raw}} html
@@ -48,13 +49,13 @@ def write_explorer(folder: Path, checkpoint: str | Path = EXPLORED) -> str:
     """
     config, generator = load_config(checkpoint), load_generator(checkpoint)
     assert isinstance(config, GanConfig), "load_generator accepts no other"
-    start = first_path(generator)
-    script = model_script(generator, config.generator, start)
+    card, start = load_card(checkpoint), first_path(generator)
+    script = model_script(generator, config.generator, start, card["sha256"][:KEY_DIGITS])
     (folder / "_static").mkdir(parents=True, exist_ok=True)
     (folder / "_static" / MODEL_SCRIPT).write_text(script, encoding="utf-8")
     draw_grid(generator, start, folder / GRID)
     scripts = "\n".join(f'<script defer src="../_static/{name}"></script>' for name in SCRIPTS)
-    return PART.format(scripts=scripts, grid=GRID, alt=_alt(start), about=_about(checkpoint))
+    return PART.format(scripts=scripts, grid=GRID, alt=_alt(start), about=_about(card))
 
 
 def first_path(generator: RandomPathGenerator) -> Tensor:
@@ -74,8 +75,7 @@ def dotted(path: Tensor) -> str:
     return ".".join(str(instance) for instance in path.tolist())
 
 
-def _about(checkpoint: str | Path) -> str:
-    card = load_card(checkpoint)
+def _about(card: dict[str, Any]) -> str:
     n_paths = math.prod(card["config"]["generator"]["bucket_sizes"])
     name = card["config"]["name"]
     return (
@@ -84,11 +84,12 @@ def _about(checkpoint: str | Path) -> str:
     )
 
 
-def model_script(generator: RandomPathGenerator, config: GeneratorConfig, start: Tensor) -> str:
+def model_script(generator: RandomPathGenerator, config: GeneratorConfig, start: Tensor, key: str) -> str:
     """Returns a classic script that defines the generator: its shape as JSON, its weights in float16.
 
-    Weights lie in the order of `weights`, little-endian, base64. Raises UserError for another architecture
-    than `sn-resnet`, for Gaussian latents, and for weights beyond float16.
+    Weights lie in the order of `weights`, little-endian, base64; `key` names the model in the page's address.
+    Raises UserError for another architecture than `sn-resnet`, for Gaussian latents, and for weights beyond
+    float16.
     """
     _check(generator, config)
     document = {
@@ -97,6 +98,7 @@ def model_script(generator: RandomPathGenerator, config: GeneratorConfig, start:
         "bucketSizes": list(config.bucket_sizes),
         "leak": config.leak,
         "start": start.tolist(),
+        "key": key,
         **_norm(generator, config),
         "weights": base64.b64encode(_halves(generator)).decode(),
     }

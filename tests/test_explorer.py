@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from rpgan import explorer
+from rpgan.checkpoint import load_card
 from rpgan.config import GanConfig, GeneratorConfig
 from rpgan.errors import UserError
 from rpgan.images import to_uint8
@@ -18,6 +19,7 @@ from rpgan.presets import resolve
 from rpgan.results import CHECKOUT
 
 STATIC = CHECKOUT / "book" / "_static"
+KEY = "0badc0de"  # of a model in the page's address
 SMALL = GeneratorConfig(image_shape=(3, 32, 32), widths=(6,) * 4, bucket_sizes=(3, 2, 3, 2, 4), latent_dim=8)
 SHAPES = {
     "equal widths": SMALL,
@@ -60,7 +62,7 @@ def test_the_engine_agrees_with_pytorch_within_one_level(page: Any, shape: str, 
     config = SHAPES[shape]
     generator = seasoned(config)
     paths = generator.sample_paths(20, rng)
-    page.add_script_tag(content=explorer.model_script(generator, config, paths[0]))
+    page.add_script_tag(content=explorer.model_script(generator, config, paths[0], KEY))
     page.add_script_tag(content=(STATIC / "explorer-engine.js").read_text(encoding="utf-8"))
     levels = page.evaluate(
         "paths => { const e = RpganEngine.prepare(RPGAN_MODEL); return paths.map(p => [...e.levels(p)]); }",
@@ -76,12 +78,12 @@ def test_the_script_stays_small(name: str) -> None:
     config = resolve(name, "book")
     assert isinstance(config, GanConfig)
     generator = build_generator(config.generator).eval()
-    script = explorer.model_script(generator, config.generator, explorer.first_path(generator))
+    script = explorer.model_script(generator, config.generator, explorer.first_path(generator), KEY)
     assert len(script) < (1.5e6 if name == "cifar10-explorer" else 2.5e6)
 
 
 def test_the_model_is_json_after_the_assignment(generator: RandomPathGenerator, tiny: GanConfig) -> None:
-    script = explorer.model_script(generator, tiny.generator, torch.tensor([2, 1, 0, 1, 3]))
+    script = explorer.model_script(generator, tiny.generator, torch.tensor([2, 1, 0, 1, 3]), KEY)
     head, _, tail = script.partition(" = ")
     document = json.loads(tail.rstrip(";\n"))
     assert head == "window.RPGAN_MODEL" and document["start"] == [2, 1, 0, 1, 3]
@@ -97,20 +99,21 @@ def test_the_model_is_json_after_the_assignment(generator: RandomPathGenerator, 
 )
 def test_other_generators_are_refused(config: GeneratorConfig) -> None:
     with pytest.raises(UserError, match="expects sn-resnet with a constant Z"):
-        explorer.model_script(build_generator(config), config, torch.zeros(5, dtype=torch.int64))
+        explorer.model_script(build_generator(config), config, torch.zeros(5, dtype=torch.int64), KEY)
 
 
 def test_weights_beyond_half_precision_are_refused(generator: RandomPathGenerator, tiny: GanConfig) -> None:
     with torch.no_grad():
         next(generator.buckets[1].parameters()).fill_(1e6)
     with pytest.raises(UserError, match="beyond the range of float16"):
-        explorer.model_script(generator, tiny.generator, torch.zeros(5, dtype=torch.int64))
+        explorer.model_script(generator, tiny.generator, torch.zeros(5, dtype=torch.int64), KEY)
 
 
 def test_a_checkpoint_becomes_a_page(saved: Path, tmp_path: Path) -> None:
     text = explorer.write_explorer(tmp_path / "book", saved)
     assert (tmp_path / "book" / explorer.GRID).exists()
-    assert (tmp_path / "book" / "_static" / explorer.MODEL_SCRIPT).exists()
+    script = (tmp_path / "book" / "_static" / explorer.MODEL_SCRIPT).read_text(encoding="utf-8")
+    assert f'"key": "{load_card(saved)["sha256"][:8]}"' in script
     assert all(f'src="../_static/{name}"' in text for name in explorer.SCRIPTS)
     assert "`tiny` (none; 7 steps), with 144 paths" in text and ":alt: Rows of generated images" in text
 
@@ -137,7 +140,7 @@ for (const how of Object.keys(told)) {
 def explored(browser: Any, tmp_path: Path) -> Any:
     """The explorer of a small generator as a page from a file, which must not report an error."""
     generator = build_generator(SMALL, seed=1).eval()
-    script = explorer.model_script(generator, SMALL, torch.tensor([2, 1, 0, 1, 3]))
+    script = explorer.model_script(generator, SMALL, torch.tensor([2, 1, 0, 1, 3]), KEY)
     (tmp_path / explorer.MODEL_SCRIPT).write_text(script, encoding="utf-8")
     ours = [tmp_path / explorer.MODEL_SCRIPT, *(STATIC / name for name in explorer.SCRIPTS[1:])]
     scripts = "".join(f'<script defer src="{path.as_uri()}"></script>' for path in ours)
@@ -164,7 +167,7 @@ def test_a_drag_writes_the_address_once_where_it_ends(explored: Any) -> None:
     assert during["status"].startswith("Path 2, 1, 0, 1, 0,") and during["hash"] == before["hash"]
     explored.mouse.up()
     after = explored.evaluate(SEEN)
-    assert after["hash"].startswith("#p=2.1.0.1.0&v=1")
+    assert after["hash"] == f"#p=2.1.0.1.0&v=1&m={KEY}"
     assert after["replaceState"] == before["replaceState"] + 1 and after["entries"] == before["entries"]
 
 
@@ -178,7 +181,7 @@ def test_a_history_that_refuses_leaves_the_page_at_work(explored: Any) -> None:
     assert refused["status"].startswith("Path 0, 1, 2, 1, 3,") and refused["pushState"] == 1
     explored.evaluate("window.refusing = false")
     explored.click("[name=explorer-vary][value='2']")
-    assert explored.evaluate(SEEN)["hash"].startswith("#p=0.1.2.1.3&v=2")
+    assert explored.evaluate(SEEN)["hash"] == f"#p=0.1.2.1.3&v=2&m={KEY}"
 
 
 def test_only_another_state_makes_an_entry_to_go_back_to(explored: Any) -> None:
@@ -188,7 +191,7 @@ def test_only_another_state_makes_an_entry_to_go_back_to(explored: Any) -> None:
     assert explored.evaluate(SEEN) == before
     explored.click(".explorer-row button:first-child")
     after = explored.evaluate(SEEN)
-    assert after["entries"] == before["entries"] + 1 and after["hash"].startswith("#p=0.1.0.1.3&v=1")
+    assert after["entries"] == before["entries"] + 1 and after["hash"] == f"#p=0.1.0.1.3&v=1&m={KEY}"
     explored.go_back()
     explored.wait_for_function(
         "was => document.querySelector('.explorer-status').textContent === was", arg=before["status"]
@@ -208,6 +211,8 @@ MISFITS = {
     "p=39.39.39.39.39&v=2": ("2.1.0.1.3&v=2", "names no path of this model"),
     "p=1.1&v=1": ("2.1.0.1.3&v=1", "names no path of this model"),
     "p=0.1.2.1.0&v=9": ("0.1.2.1.0&v=1", "names no bucket that can be varied"),
+    "p=0.1.2.1.0&v=3&m=deadbeef": ("0.1.2.1.0&v=3", "is of another model"),
+    "p=9.9.9.9.9&v=3&m=": ("2.1.0.1.3&v=3", "is of another model and names no path of this model"),
     "v=x": ("2.1.0.1.3&v=1", "names no path of this model and names no bucket that can be varied"),
 }
 
@@ -225,9 +230,16 @@ def test_an_address_that_does_not_fit_is_put_right_and_told(explored: Any, fragm
     opened = opened_at(explored, fragment)
     for seen in (typed, opened):
         assert seen["status"] == f"The address {wrong}; shown instead: {shown}"
-        assert seen["hash"].startswith(f"#p={state}")
+        assert seen["hash"] == f"#p={state}&m={KEY}"
     explored.click(".explorer-row button:last-child")
     assert explored.evaluate(SEEN)["status"].startswith("Path "), "the note is of the address alone"
+
+
+@pytest.mark.parametrize("key", ["", f"&m={KEY}"])
+def test_an_address_that_fits_is_taken_with_a_key_or_without(explored: Any, key: str) -> None:
+    seen = opened_at(explored, f"p=0.1.2.1.0&v=3{key}")
+    assert seen["hash"] == f"#p=0.1.2.1.0&v=3&m={KEY}"
+    assert seen["status"] == "Path 0, 1, 2, 1, 0, one of 144"
 
 
 def test_the_address_of_a_heading_stays(explored: Any) -> None:

@@ -12,7 +12,7 @@ import torch
 from axe_playwright_python.sync_playwright import Axe
 
 from rpgan import explorer
-from rpgan.checkpoint import load_generator
+from rpgan.checkpoint import load_card, load_generator
 from rpgan.images import to_uint8
 from rpgan.models.generator import render
 from rpgan.results import build_root
@@ -159,7 +159,7 @@ def test_the_explorer_is_used_by_keyboard(explorer_page: Any) -> None:
     assert page.evaluate("document.activeElement.name") == "explorer-vary"
     page.keyboard.press("ArrowDown")
     state = page.evaluate(STATE)
-    assert state["varied"] == "2" and state["n_thumbs"] == n[1] and state["hash"].endswith("&v=2")
+    assert state["varied"] == "2" and state["n_thumbs"] == n[1] and "&v=2&m=" in state["hash"]
     page.focus(".explorer-row button[aria-pressed=true]")
     page.keyboard.press("Home")
     page.keyboard.press("ArrowRight")
@@ -181,7 +181,8 @@ def test_going_back_returns_to_the_path_that_the_page_began_with(explorer_page: 
 
 def test_the_address_holds_the_state_and_going_back_restores_it(explorer_page: Any) -> None:
     page, last = explorer_page, [size - 1 for size in load_generator(explorer.EXPLORED).bucket_sizes]
-    address = f"#p={'.'.join(map(str, last))}&v=3"
+    key = load_card(explorer.EXPLORED)["sha256"][: explorer.KEY_DIGITS]
+    address = f"#p={'.'.join(map(str, last))}&v=3&m={key}"
     page.goto("about:blank")
     page.goto(EXPLORER.as_uri() + address)
     before = page.evaluate(STATE)
@@ -193,7 +194,9 @@ def test_the_address_holds_the_state_and_going_back_restores_it(explorer_page: A
         "name => document.querySelector('.explorer-image').ariaLabel === name", arg=before["name"]
     )
     page.evaluate("location.hash = 'p=99.x&v=77'")
-    assert page.evaluate(STATE)["name"] == before["name"], "an address that names no path changes nothing"
+    page.wait_for_function("address => location.hash === address", arg=address)
+    after = page.evaluate(STATE)
+    assert after["name"] == before["name"] and after["status"].startswith("The address names no path")
 
 
 def test_without_scripts_and_on_paper_the_explorer_is_a_picture(browser: Any) -> None:

@@ -159,9 +159,9 @@
     buttons[(places[event.key] + buttons.length) % buttons.length].focus();
   });
 
-  // The address: #p=3.1.7.0.2&v=4, instances counted from 0, the varied bucket from 1.
+  // The address: #p=3.1.7.0.2&v=4&m=359e09ed, instances counted from 0, the varied bucket from 1, the model's key.
   function address() {
-    return `#p=${path.join(".")}&v=${varied + 1}`;
+    return `#p=${path.join(".")}&v=${varied + 1}&m=${model.key}`;
   }
 
   /** Writes the state into the address where that has another, which may fail without harm. */
@@ -189,6 +189,7 @@
     }
     choose(fits ? wanted : path, anchor ? null : "replaceState"); // also where there was none, so that Back returns to it
     const wrong = [];
+    if (given.has("m") && given.get("m") !== model.key) wrong.push("is of another model");
     if (!fits) wrong.push("names no path of this model");
     if (!varies) wrong.push("names no bucket that can be varied");
     if (wrong.length > 0) {
