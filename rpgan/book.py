@@ -59,7 +59,7 @@ def stage(profile: str = "book", root: Path = CHECKOUT) -> Path:
     shutil.copy(root / "_toc.yml", target / "_toc.yml")
     (target / "_config.yml").write_text(config_text(profile, root), encoding="utf-8")
     ledger = load_ledger(root / "book" / "claims.yml")
-    _stage_page(target / "book" / "explorer.md", _explorer_parts)
+    _stage_page(target / "book" / "explorer.md", lambda folder: _explorer_parts(folder, root))
     _stage_page(target / "book" / "trained.md", lambda folder: trained.trained_parts(folder, root))
     _stage_page(target / "book" / "routing_cost.md", lambda folder: _cost_parts(root))
     _stage_page(target / "book" / "tried.md", lambda folder: _tried_parts(root))
@@ -106,8 +106,9 @@ def _stage_page(page: Path, parts: Callable[[Path], dict[str, str]]) -> None:
         page.write_text(pages.fill(page.read_text(encoding="utf-8"), parts(page.parent)), encoding="utf-8")
 
 
-def _explorer_parts(folder: Path) -> dict[str, str]:
-    return {"explorer": explorer.write_explorer(folder, COMMITTED / "checkpoints" / explorer.EXPLORED)}
+def _explorer_parts(folder: Path, root: Path) -> dict[str, str]:
+    checkpoint = COMMITTED / "checkpoints" / explorer.EXPLORED
+    return {"explorer": explorer.write_explorer(folder, checkpoint, root)}
 
 
 def _cost_parts(root: Path) -> dict[str, str]:

@@ -14,7 +14,9 @@ from rpgan.analysis.variation import variation_grid
 from rpgan.checkpoint import load_card, load_config, load_generator
 from rpgan.config import GanConfig, GeneratorConfig
 from rpgan.errors import UserError
+from rpgan.launch import code_link
 from rpgan.models.generator import RandomPathGenerator
+from rpgan.results import CHECKOUT
 
 EXPLORED = "mnist-rpgan"  # the checkpoint on the page: any small sn-resnet
 MODEL_SCRIPT = "explorer-model.js"
@@ -34,14 +36,14 @@ PART = """\
 :figclass: explorer-static
 :alt: {alt}
 
-The image of one path, and what other instances of each bucket make of it.
+The image of one path, and what other instances of each bucket make of it. {code}
 :::
 
 {about}
 """
 
 
-def write_explorer(folder: Path, checkpoint: str | Path = EXPLORED) -> str:
+def write_explorer(folder: Path, checkpoint: str | Path = EXPLORED, root: Path = CHECKOUT) -> str:
     """Writes a checkpoint's script and its static grid into a folder of pages; returns MyST text.
 
     The text shows the explorer, or, without scripts and in print, the grid. Raises UserError for a checkpoint
@@ -55,7 +57,8 @@ def write_explorer(folder: Path, checkpoint: str | Path = EXPLORED) -> str:
     (folder / "_static" / MODEL_SCRIPT).write_text(script, encoding="utf-8")
     draw_grid(generator, start, folder / GRID)
     scripts = "\n".join(f'<script defer src="../_static/{name}"></script>' for name in SCRIPTS)
-    return PART.format(scripts=scripts, grid=GRID, alt=_alt(start), about=_about(card))
+    code = code_link(__name__, root)
+    return PART.format(scripts=scripts, grid=GRID, alt=_alt(start), code=code, about=_about(card))
 
 
 def first_path(generator: RandomPathGenerator) -> Tensor:

@@ -1,4 +1,4 @@
-"""Where a reader can run the notebooks: the repository's address, and links to Binder and Colab from it.
+"""Where a reader can run the notebooks: the repository's address, and links to Binder, Colab and code there.
 
 `repository` in `_config.yml` is the one source. Where it is not set, the checkout's own remote on GitHub
 serves for the book that is built there; committed files carry the address only where the source has it.
@@ -79,6 +79,18 @@ def of_checkout(root: Path) -> Repository | None:
     url = git(root, "remote", "get-url", "origin")
     ref = git(root, "describe", "--tags", "--exact-match") or git(root, "rev-parse", "--abbrev-ref", "HEAD")
     return parse(url, ref if ref and ref != "HEAD" else "main")
+
+
+def code_link(module: str, root: Path) -> str:
+    """Returns what ends the caption of a figure that a module draws: a link to it, or its name as code.
+
+    The address is the launch buttons' own.
+    """
+    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    repository = configured(config) or of_checkout(root)
+    if repository is None:
+        return f"Its code: `{module}`"
+    return f"[Its code]({repository.url}/blob/{repository.ref}/{module.replace('.', '/')}.py)"
 
 
 def with_launch_buttons(config: Mapping[str, Any], root: Path) -> dict[str, Any]:

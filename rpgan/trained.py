@@ -12,6 +12,7 @@ from rpgan.checkpoint import CARD, load_card, load_config, load_generator
 from rpgan.config import GanConfig
 from rpgan.experiments import EXPERIMENTS
 from rpgan.images import to_uint8
+from rpgan.launch import code_link
 from rpgan.models.generator import render
 from rpgan.overrides import flatten
 from rpgan.pages import table
@@ -25,7 +26,7 @@ FIGURE = """\
 :name: fig-trained
 :alt: A row of small generated images for each of {names}
 
-The first {columns} images that a seed gives, none selected, of every generator in the repository.
+The first {columns} images that a seed gives, none selected, of every generator in the repository. {code}
 :::
 """
 
@@ -35,9 +36,9 @@ def trained_parts(folder: Path, root: Path = CHECKOUT) -> dict[str, str]:
     found = committed(root)
     generators = [path for path in found if isinstance(load_config(path), GanConfig)]
     draw_sheet({path.name: first_images(path) for path in generators}, folder / SHEET)
-    listed = "plain", "26 12 12 22 28"
+    names, listed = ", ".join(path.name for path in generators), ("plain", "26 12 12 22 28")
     parts = (
-        FIGURE.format(sheet=SHEET, names=", ".join(path.name for path in generators), columns=COLUMNS),
+        FIGURE.format(sheet=SHEET, names=names, columns=COLUMNS, code=code_link(__name__, root)),
         table(*_listing(generators, "Fréchet distance"), *listed),
         table(*_listing([path for path in found if path not in generators], "Held-out score"), *listed),
         table(*_departures_listing(generators), "plain", "24 76"),

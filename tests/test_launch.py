@@ -93,6 +93,13 @@ def test_a_copy_inside_another_repository_does_not_take_its_address(checkout):
     assert launch.of_checkout(checkout / "unzipped") is None
 
 
+def test_a_module_is_linked_at_the_address_or_named_where_there_is_none(checkout):
+    assert launch.code_link("rpgan.trained", checkout) == "Its code: `rpgan.trained`"
+    configure(checkout, HERE.url, "v1.0")
+    link = f"[Its code]({HERE.url}/blob/v1.0/rpgan/trained.py)"
+    assert launch.code_link("rpgan.trained", checkout) == link
+
+
 def test_stamping_twice_changes_nothing_more_and_an_empty_address_takes_it_back(checkout):
     before = {path: path.read_text() for path in (*checkout.glob("*.md"), *checkout.rglob("*.ipynb"))}
     assert launch.stamp(checkout) == []

@@ -9,8 +9,10 @@ import torch
 from rpgan import trained
 from rpgan.checkpoint import load_card, save_checkpoint
 from rpgan.config import standard_twin
+from rpgan.launch import code_link
 from rpgan.models.generator import build_generator
 from rpgan.presets import resolve
+from rpgan.results import CHECKOUT
 
 
 def test_departures_are_all_that_differs_from_the_paper(tmp_path: Path) -> None:
@@ -31,6 +33,7 @@ def test_scores_say_their_features_and_their_number_of_images() -> None:
 def test_the_page_has_every_checkpoint_of_the_repository(tmp_path: Path) -> None:
     parts = trained.trained_parts(tmp_path)
     assert tuple(parts) == trained.PARTS and (tmp_path / trained.SHEET).stat().st_size > 10_000
+    assert code_link("rpgan.trained", CHECKOUT) in parts["trained_sheet"]
     for path in trained.committed():
         kind = "generators" if load_card(path)["config"]["kind"] == "gan" else "readers"
         assert f"`{path.name}`" in parts[f"trained_{kind}"]
