@@ -49,7 +49,7 @@ CRITIC_64 = replace(CRITIC_32, widths=(64, 128, 256, 512))
 WASSERSTEIN = replace(NO_DIVERSITY, name="wgan-gp")
 # The released code's values for the runs whose length the paper does not state (specification, point 13).
 RELEASED = TrainConfig(steps=12_000, g_lr=2e-4, d_lr=2e-4, features="mnist-cnn")
-# The DCGANs have "the same hyperparameters" as the others (appendix A), which leaves out how long digits take.
+# The DCGANs have the others' hyperparameters (appendix A), which leaves out how long digits take.
 COLORED = TrainConfig(steps=RELEASED.steps, features="mnist-cnn")
 
 EXPERIMENTS: dict[str, Config] = {

@@ -84,32 +84,35 @@ def obtain_inverter(
     profile: str,
     changes: Mapping[str, Any] | None = None,
     device: torch.device | str = "cpu",
+    own: Mapping[str, Any] | None = None,
 ) -> Inverter:
     """Returns the path classifiers of an experiment under a profile, in eval mode on the device.
 
     `changes` are those of the generator that `obtain_generator` was given: a committed checkpoint serves only
-    if it was trained on images of exactly this generator.
+    if it was trained on images of exactly this generator. `own` are those of the classifiers themselves.
     """
-    config, kind = _inversion(experiment, profile), torch.device(device).type
+    config, kind = _inversion(experiment, profile, own), torch.device(device).type
     source = _images_of(config, profile, changes, kind, obtain_checkpoint)
-    found = trained_inverter(experiment, profile, source)
+    found = trained_inverter(experiment, profile, source, own)
     if found is None:
-        _refuse_hours(config, profile, changes)
-        directory = _beside(run_directory(config, profile), source)
+        _refuse_hours(config, profile, {**(changes or {}), **(own or {})})
+        directory = _beside(run_directory(config, profile, own), source)
         found = train(config, directory, device=kind, initial=source)
     return load_inverter(found).to(device)
 
 
-def trained_inverter(experiment: str, profile: str, source: Path) -> Path | None:
+def trained_inverter(
+    experiment: str, profile: str, source: Path, own: Mapping[str, Any] | None = None
+) -> Path | None:
     """Returns the path classifiers trained on images of this checkpoint, committed or of a finished run."""
-    config = _inversion(experiment, profile)
+    config = _inversion(experiment, profile, own)
     if satisfies(experiment, config) and _digest(source) == load_card(experiment).get("generator_sha256"):
         return find(experiment)
-    return _finished(_beside(run_directory(config, profile), source), config)
+    return _finished(_beside(run_directory(config, profile, own), source), config)
 
 
-def _inversion(experiment: str, profile: str) -> InversionConfig:
-    config = resolve(experiment, profile)
+def _inversion(experiment: str, profile: str, own: Mapping[str, Any] | None = None) -> InversionConfig:
+    config = resolve(experiment, profile, own)
     if not isinstance(config, InversionConfig):
         raise UserError(f"{experiment} is a {type(config).__name__}; expected one like mnist-inversion")
     return config

@@ -94,6 +94,7 @@ def test_families_are_those_of_the_ledger():
 
 def test_own_stands_for_the_classifier_of_the_data_and_is_loaded_once():
     assert diversity.own_classifier("lsun-rpgan") == "efficientnet-lite0"
+    assert diversity.own_classifier("mnist-stage-one") == "mnist-cnn"
     assert len(diversity.load_measures(["own", "mnist-cnn"], "mnist-rpgan")) == 1
     assert diversity.semantic_name("own", "mnist-rpgan") == "mnist-cnn²"
     assert diversity.semantic_name("lpips-alex", "mnist-rpgan") == "lpips-alex"

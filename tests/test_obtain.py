@@ -124,6 +124,12 @@ def test_who_asks_for_a_training_gets_those_that_it_builds_on(runs):
     assert len(runs) == 4
 
 
+def test_path_classifiers_of_other_settings_are_others(runs):
+    train_experiment("mnist-inversion", "book")
+    shared = obtain.obtain_inverter("mnist-inversion", "book", own={"shared": True})
+    assert runs[2:] == ["mnist-inversion"] and len(shared.networks) == 1
+
+
 def test_path_classifiers_of_another_generator_do_not_serve(runs):
     train_experiment("mnist-inversion", "book")
     obtain.obtain_inverter("mnist-inversion", "book", {"seed": 1})

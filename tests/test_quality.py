@@ -29,7 +29,7 @@ def cloud(n, rng, classes=(0, 1), spread=0.02):
 @pytest.fixture
 def yardstick(rng):
     many = FEATURES(cloud(2_000, rng))
-    return Yardstick(FEATURES, Moments(many), many[:N], many[-N:], "two clouds")
+    return Yardstick(FEATURES, Moments(many), many[:N], many[-N:], N, "two clouds")
 
 
 def compared(sets, yardstick, rng):
@@ -69,7 +69,7 @@ def test_other_real_images_are_the_floor(yardstick, rng):
 def test_other_real_images_are_not_compared_with_themselves(rng):
     """Of a few real images, those that are measured would be much of what they are measured with."""
     few = torch.rand(80, 2, generator=rng)
-    ruler = Yardstick(FEATURES, Moments(few), few[:40], few[40:], "few")
+    ruler = Yardstick(FEATURES, Moments(few), few[:40], few[40:], 40, "few")
     sets = [cloud(N, rng)]
     floor = compare({"routed": sets, "twin": sets}, ruler, 1, rng).measured[REAL].scores[ruler.distance].mean
     assert floor == pytest.approx(frechet_distance(Moments(few[:40]), Moments(few[40:])))

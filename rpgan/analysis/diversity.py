@@ -7,7 +7,9 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from rpgan.config import GanConfig
 from rpgan.errors import UserError
+from rpgan.experiments import EXPERIMENTS
 from rpgan.metrics.color import color_distances
 from rpgan.metrics.diversity import LayerDiversity, layer_diversity, sum_table
 from rpgan.metrics.edges import edge_map
@@ -37,7 +39,9 @@ def family(experiment: str) -> str:
 
 def own_classifier(experiment: str) -> str:
     """Returns the features of a classifier of the experiment's data, or of ImageNet where there is none."""
-    return CLASSIFIERS.get(family(experiment).replace("_", "-"), "efficientnet-lite0")
+    config = EXPERIMENTS.get(experiment)
+    data = config.data.name if isinstance(config, GanConfig) else family(experiment).replace("_", "-")
+    return CLASSIFIERS.get(data, "efficientnet-lite0")
 
 
 def load_measures(names: Iterable[str], experiment: str, device: str = "cpu") -> list[Measure]:

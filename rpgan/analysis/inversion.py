@@ -137,7 +137,10 @@ def over_random(
 
 
 def real_images(config: GanConfig, packaged: bool, n: int, rng: torch.Generator) -> UInt8[Tensor, "n c h w"]:
-    """Draws n held-out images of an experiment's data, of those that need no download where `packaged`."""
+    """Draws n held-out images of an experiment's data, of those that need no download where `packaged`.
+
+    The packaged digits are from MNIST's training set, so that a generator may have learned from them.
+    """
     data = config.data
     if packaged:
         data = replace(data, name=STAND_INS.get(data.name, data.name))

@@ -34,13 +34,14 @@ class Yardstick:
     moments: Moments  # of all
     real: Tensor  # float32 (k, d), of some; what curves and neighbours compare with
     others: Tensor  # float32 (≥ k, d), of some, in the place of generated ones; the first k are not in `real`
+    n: int  # images whose distance is taken; there may be fewer `others`
     about: str  # which real images
 
     @property
     def distance(self) -> str:
         """What the Fréchet distance is called: FID, with its n, in the features of Inception only."""
         if self.extractor.name == "inception":
-            return f"FID of {len(self.others):,}"
+            return f"FID of {self.n:,}"
         return f"Fréchet, {self.extractor.name}"
 
     def among_real(self) -> "Yardstick":
@@ -58,7 +59,11 @@ class Yardsticks:
     @property
     def about(self) -> str:
         """Which real images, and which features are absent, for the page."""
-        lines = [f"Real images: {self.found[0].about}; {len(self.found[0].real):,} of them in curves"]
+        first = self.found[0]
+        lines = [
+            f"Real images: {first.about}; {len(first.real):,} of them in curves, "
+            f"{len(first.others):,} in the place of generated ones"
+        ]
         return "\n".join([*lines, *(f"absent: {name}: {why}" for name, why in self.absent.items())])
 
 
@@ -85,7 +90,7 @@ def yardsticks(
         kept = reference.features[name]
         paired = min(n, len(kept) // 2)
         real, others = kept[:paired], kept.flip(0)[: min(n, reference.moments[name].n // 2)]
-        found.append(Yardstick(network, reference.moments[name], real, others, reference.about))
+        found.append(Yardstick(network, reference.moments[name], real, others, n, reference.about))
     return Yardsticks(tuple(found), absent)
 
 
