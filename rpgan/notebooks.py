@@ -7,6 +7,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
+from rpgan import durations
 from rpgan.errors import MissingCheckpoint, UserError
 from rpgan.files import taken_away
 from rpgan.receipts import Receipt, draft, executed_path, finish, is_executed, read_receipt, sign
@@ -100,7 +101,7 @@ def run(
         check_parameters(notebook, profile, given)
     reasons = {n: ["--force"] if force else outdated(n, profile, given, root) for n in notebooks}
     for notebook in notebooks:
-        for line in _announce(notebook, profile, given, reasons[notebook]):
+        for line in _announce(notebook, profile, given, reasons[notebook], root):
             echo(line)
     receipts = []
     for notebook in notebooks:
@@ -156,11 +157,15 @@ def outdated(
     return [f"changed: {', '.join(changes)}"] if changes else []
 
 
-def _announce(notebook: Path, profile: str, parameters: dict[str, Any], reasons: list[str]) -> list[str]:
+def _announce(
+    notebook: Path, profile: str, parameters: dict[str, Any], reasons: list[str], root: Path
+) -> list[str]:
     if not reasons:
         return [f"{notebook.stem:<20} unchanged, not run again (--force runs it)"]
     last = read_receipt(executed_path(profile, notebook))
     took = f"; took {last.seconds:.1f} s the last time" if last and last.seconds else ""
+    if not took and (there := durations.published(notebook, profile, root)):
+        took = f"; took {there[0]:.0f} s on {there[1]}"
     lines = [f"{notebook.stem:<20} to run, {', '.join(reasons)}{took}"]
     if profile != "smoke":
         from rpgan.estimate import trainings  # loads torch

@@ -4,11 +4,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+from rpgan import durations
 from rpgan.estimate import experiments
 from rpgan.notebooks import outdated
 from rpgan.pages import table
 from rpgan.presets import resolve
-from rpgan.receipts import executed_path, is_executed, read_receipt
 from rpgan.results import CHECKOUT, PROFILES
 
 MARKUP = re.compile(r"([\\`*_<>\[\]{}$#|])")
@@ -25,7 +25,8 @@ A name or a type that is not in this table is refused before anything runs:
 rpgan run {number} -p seed=1
 ```
 
-What it costs, measured on the machine that the [environment page](../book/environment.md) names:
+What it costs, measured on the machine that the [environment page](../book/environment.md) names unless
+another is named here:
 
 {costs}
 """
@@ -56,13 +57,14 @@ def _costs(notebook: Path, root: Path) -> list[list[str]]:
 
 
 def cost(notebook: Path, profile: str, root: Path = CHECKOUT) -> str:
-    """Returns in words how long the last complete execution under a profile took, or else what it trains."""
-    executed = executed_path(profile, notebook)
-    receipt = read_receipt(executed)
-    if receipt is None or receipt.parameters or not is_executed(executed):
-        return f"not measured here{_training(notebook) if profile == 'paper' else ''}"
-    earlier = ", before later changes" if outdated(notebook, profile, {}, root) else ""
-    return f"{duration(receipt.seconds)}{earlier}"
+    """Returns in words how long a complete execution under a profile took, or else what it trains."""
+    seconds = durations.measured(notebook, profile)
+    if seconds is not None:
+        earlier = ", before later changes" if outdated(notebook, profile, {}, root) else ""
+        return f"{duration(seconds)}{earlier}"
+    if there := durations.published(notebook, profile, root):
+        return f"{duration(there[0])} when it was measured, on {there[1]}"
+    return f"not measured{_training(notebook) if profile == 'paper' else ''}"
 
 
 def _training(notebook: Path) -> str:

@@ -12,7 +12,8 @@ from typing import Any
 from rpgan.places import data_root
 from rpgan.results import CHECKOUT, build_root, check_profile, results_path, runs_root, versions
 
-UNREAD = ("weights.safetensors", "tried.json")  # the hash of weights is in the card beside them
+# The hash of weights is in the card beside them; the others are of pages, not of chapters.
+UNREAD = ("weights.safetensors", "tried.json", "durations.json")
 RECEIPT = "rpgan"  # its key in an executed notebook's metadata
 PACKAGES = ("rpgan", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "matplotlib")
 

@@ -7,9 +7,10 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from rpgan import notebooks, panels
+from rpgan import durations, notebooks, panels
+from rpgan.errors import UserError
 from rpgan.receipts import RECEIPT, draft, executed_path, read_receipt, sign
-from rpgan.results import CHECKOUT
+from rpgan.results import CHECKOUT, processor
 
 CHAPTERS = notebooks.chapters()
 
@@ -36,12 +37,36 @@ def test_durations_have_the_unit_that_suits_them() -> None:
 def test_cost_is_what_the_last_execution_took(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RPGAN_BUILD", str(tmp_path))
     source = CHECKOUT / "notebooks" / "01_model.ipynb"
-    assert panels.cost(source, "book").startswith("not measured here")
+    monkeypatch.setattr(durations, "published", lambda *_: None)
+    assert panels.cost(source, "book") == "not measured"
+    monkeypatch.setattr(durations, "published", lambda *_: (7.2, "a processor"))
+    assert panels.cost(source, "book") == "7 s when it was measured, on a processor"
     receipt = dataclasses.replace(draft(source, "book", {}), seconds=42.0)
     executed = executed_path("book", source)
     executed.parent.mkdir(parents=True)
     nbformat.write(new_notebook(metadata={RECEIPT: dataclasses.asdict(receipt)}), executed)
     assert panels.cost(source, "book").startswith("42 s")
+
+
+def test_durations_are_recorded_where_a_chapter_ran_to_its_end_as_the_profile_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RPGAN_BUILD", str(tmp_path / "build"))
+    (tmp_path / "notebooks").mkdir()
+    for stem, given in (("01_a", {}), ("02_b", {"seed": 3})):
+        source = tmp_path / "notebooks" / f"{stem}.ipynb"
+        nbformat.write(new_notebook(), source)
+        receipt = dataclasses.replace(draft(source, "smoke", given, tmp_path), seconds=5.0)
+        executed_path("smoke", source).parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(
+            new_notebook(metadata={RECEIPT: dataclasses.asdict(receipt)}), executed_path("smoke", source)
+        )
+    assert durations.record(tmp_path)["02_b"] == {}
+    seconds, where = durations.published(tmp_path / "notebooks" / "01_a.ipynb", "smoke", tmp_path)
+    assert seconds == 5 and where == processor()
+    durations.published_path(tmp_path).write_text("[1]")
+    with pytest.raises(UserError, match=r"durations\.json is no record"):
+        durations.record(tmp_path)
 
 
 def test_where_another_runner_executed_a_copy_the_cells_clocks_count(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_absent_features_are_named_and_others_used():
     assert len(ruler.real) == len(ruler.others) == 25 and ruler.moments.n == 50  # half of what there is
     assert not (ruler.real[:, None] == ruler.others).all(-1).any()
     assert "cifar10-cnn" in found.about and ruler.distance == "Fréchet, pixels"
-    assert replace(ruler, extractor=replace(FEATURES, name="inception")).distance == "FID of 25"
+    assert replace(ruler, extractor=replace(FEATURES, name="inception")).distance == "FID of 30"
     with pytest.raises(UserError, match="expected at least one"):
         yardsticks(config, ["cifar10-cnn"], 30, 50, 0)
 
