@@ -245,7 +245,7 @@ def call(monkeypatch, capsys, arguments: list[str], out: Path, saved: Path) -> t
 
 @pytest.mark.tried(
     "fault",
-    "a disk that is full after some bytes, in every command that writes",
+    "a disk that is full after some bytes: training, samples, grids, exports, evaluations",
     "one line; no file is half there",
 )
 @pytest.mark.parametrize(
@@ -263,7 +263,9 @@ def test_a_full_disk_is_one_line(what, size, tmp_path, saved, monkeypatch, capsy
 
 
 @pytest.mark.tried(
-    "fault", "a read-only folder, in every command that writes", "one line; nothing is written"
+    "fault",
+    "a read-only folder: training, samples, grids, exports, evaluations",
+    "one line; nothing is written",
 )
 @pytest.mark.parametrize("what", WRITERS)
 def test_a_read_only_folder_is_one_line(what, tmp_path, saved, monkeypatch, capsys):
