@@ -20,11 +20,8 @@ from rpgan.results import build_root
 pytestmark = pytest.mark.pages
 
 HTML = build_root() / "html-smoke"
-PAGES = sorted(
-    path.relative_to(HTML).as_posix()
-    for folder in ("book", "notebooks")
-    for path in HTML.glob(f"{folder}/*.html")
-)
+MADE = ("book/*.html", "notebooks/*.html", "search.html", "genindex.html")
+PAGES = sorted(path.relative_to(HTML).as_posix() for made in MADE for path in HTML.glob(made))
 # All of an article but the bibliography, to whose entries docutils gives a role that is deprecated now.
 JUDGED = {"include": ["article"], "exclude": [".citation-list"]}
 # What the guidelines demand, and headings that skip no level.
@@ -94,7 +91,7 @@ def anchor_in(path: Path, anchor: str) -> bool:
 
 
 @pytest.mark.parametrize("view", VIEWS)
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", [name for name in PAGES if name != "search.html"])  # no article of ours
 def test_a_page_is_accessible(browser: Any, name: str, view: str) -> None:
     width, scheme = VIEWS[view]
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
@@ -103,6 +100,17 @@ def test_a_page_is_accessible(browser: Any, name: str, view: str) -> None:
     told = [f"{v['id']}: {v['help']}: {node['html'][:200]}" for v in found for node in v["nodes"]]
     page.close()
     assert told == []
+
+
+def test_the_search_finds_the_pages_of_a_word(browser: Any) -> None:
+    page = browser.new_page()
+    page.goto(f"{(HTML / 'search.html').as_uri()}?q=wasserstein", wait_until="load")
+    page.wait_for_selector("#search-results li a", timeout=10_000)
+    found = page.locator("#search-results li a").evaluate_all(
+        "links => links.map(a => a.getAttribute('href'))"
+    )
+    page.close()
+    assert any(link.startswith("notebooks/10_wasserstein.html") for link in found)
 
 
 EXPLORER = HTML / "book" / "explorer.html"
