@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,15 @@ def trained(experiment: str, profile: str, changes: Mapping[str, Any] | None = N
     if satisfies(experiment, config):
         return find(experiment)
     return _finished(run_directory(config, profile, changes), config)
+
+
+def present(experiments: Sequence[str], least: int = 1) -> list[str]:
+    """Names those generators that are trained under `book`, so that a chapter shows what there is.
+
+    Where there are fewer than `least`, the first ones are named instead: `obtain_generator` tells what lacks.
+    """
+    found = [name for name in experiments if trained(name, "book")]
+    return found if len(found) >= least else list(experiments[:least])
 
 
 def _finished(directory: Path, config: Config) -> Path | None:

@@ -1,5 +1,7 @@
 """A committed checkpoint serves only where its card fits; otherwise something is trained."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -122,6 +124,13 @@ def test_who_asks_for_a_training_gets_those_that_it_builds_on(runs):
     assert runs == ["mnist-stage-one", "mnist-incremental", "mnist-rpgan", "mnist-inversion"]
     obtain.obtain_inverter("mnist-inversion", "book")
     assert len(runs) == 4
+
+
+def test_a_chapter_takes_the_generators_that_are_there(monkeypatch):
+    monkeypatch.setattr(obtain, "trained", lambda name, *_: Path(name) if name != "b" else None)
+    assert obtain.present(["a", "b", "c"]) == ["a", "c"]
+    assert obtain.present(["b"]) == ["b"], "so that its absence is told"
+    assert obtain.present(["b"], least=0) == []
 
 
 def test_path_classifiers_of_other_settings_are_others(runs):
