@@ -54,9 +54,9 @@ INVERSION_CPU: dict[str, Any] = {
 }
 
 
-def _falling(steps: int) -> dict[str, Any]:
-    """So many steps, over the second half of which the rates fall to 0; the paper's stay constant."""
-    return {"train.steps": steps, "train.decay_steps": steps // 2}
+def _falling(steps: int, last: int | None = None) -> dict[str, Any]:
+    """So many steps, over the last or the second half of which the rates fall to 0; the paper's stay."""
+    return {"train.steps": steps, "train.decay_steps": last or steps // 2}
 
 
 BOOK: dict[str, dict[str, Any]] = {
@@ -75,7 +75,7 @@ BOOK: dict[str, dict[str, Any]] = {
     "cifar10-gan": CIFAR_CPU | _falling(40_000),
     "cifar10-linear": CIFAR_CPU | _falling(15_000),
     "cifar10-linear-gan": CIFAR_CPU | _falling(15_000),
-    "cifar10-explorer": CIFAR_CPU | {"generator.widths": (32,) * 4} | _falling(20_000),
+    "cifar10-explorer": CIFAR_CPU | {"generator.widths": (32,) * 4} | _falling(20_000, 13_000),
     "cifar10-dcgan": DCGAN_CPU | {"train.features": "cifar10-cnn"} | _falling(20_000),
     "colored-mnist-rpgan": DCGAN_CPU,
     "colored-mnist-gan": DCGAN_CPU,
