@@ -1,6 +1,7 @@
 """Noise in one layer's weights, and profiles over layers."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -278,10 +279,45 @@ def test_a_comparison_reports_shares_and_ratios(compared):
         assert torch.allclose(found.profiles[kind][noise.NOISE].shares, shares / shares.sum())
         low, high = results[f"colored_{kind}_rank_agreement"].interval
         assert -1 <= low <= high <= 1
-    assert len(found.varied) == 4
     ratio = found.noise.frechet[:, 1] / found.noise.clean
     assert torch.equal(results["colored_distance_over_clean"].value, ratio)
     assert len(found.agreements()) == 4
+
+
+@pytest.fixture
+def real(rng):
+    return Moments(torch.rand(60, 3, generator=rng))
+
+
+def test_an_exchange_changes_one_entry_of_every_path(rng):
+    generator = build_generator(CONFIG)
+    routes = generator.sample_paths(50, torch.Generator().manual_seed(3))
+    for bucket in range(4):
+        changed = noise.exchanged(generator, bucket, 50, torch.Generator().manual_seed(3)) != routes
+        assert changed[:, bucket].all() and changed.sum() == 50
+
+
+def test_variations_are_as_far_as_own_samples_and_not_as_the_twins(twin, real, rng):
+    """A path with another instance is a path: whatever the generator, the ratio is 1 but for chance."""
+    routed = build_generator(CONFIG, seed=2).eval()
+    trials, measure = sample_trials(twin, 8, 25, rng), noise.Yardstick(FEATURES, real, "")
+    groups = varied_groups(routed, 5, 2, rng)
+    found = noise.compare(twin, trials, routed, groups, measure, rng)
+    assert found.varied.shape == (4,) and found.own.shape == (4,)
+    low, high = found.over_own.interval
+    assert low < 1 < high and found.over_own.value == pytest.approx(1, abs=0.1)
+    assert found.over_own.value == float(found.varied.mean() / found.own.mean())
+    assert found.results()["variation_over_own"] == found.over_own
+
+
+def test_a_bad_standard_gan_does_not_flatter_the_variations(compared):
+    """Twice as far, or half: what the twin is without noise is in its own ratios only."""
+    for factor in (0.5, 2.0):
+        worse = replace(compared, noise=replace(compared.noise, clean=factor * compared.noise.clean))
+        assert worse.over_own == compared.over_own
+        assert torch.allclose(worse.over_clean * factor, compared.over_clean)
+    farther = replace(compared, varied=3 * compared.own.mean().expand(4))
+    assert farther.over_own.value == pytest.approx(3)
 
 
 # --- profiles

@@ -94,21 +94,18 @@ def draw_profiles(comparison: Comparison) -> Figure:
 
 def draw_distances(sweep: Damage, comparison: Comparison) -> Figure:
     """Draws the distance to real images against α and against the total change, beside RPGAN's buckets."""
-    varied = float(comparison.varied.mean())
-    levels = {"no noise": sweep.clean, "RPGAN": varied}
+    levels = {"no noise": sweep.clean, "RPGAN": float(comparison.own.mean())}
     figure, axes = figure_of(2, ratio=0.75)
     draw_layers(axes[0], sweep.alphas, sweep.frechet, "α", "Fréchet distance", levels)
     draw_layers(axes[1], sweep.changes["total"].mean(-1), sweep.frechet, "total change", "", levels)
-    changes = comparison.exchange["total"].mean(1).tolist()
-    axes[1].scatter(
-        changes, [varied] * len(changes), marker="D", s=22, color=PAPER, zorder=4, label="buckets"
-    )
-    for bucket, change in enumerate(changes):
-        place, offset = (change, varied), (0, -9)
+    changes, varied = comparison.exchange["total"].mean(1).tolist(), comparison.varied.tolist()
+    axes[1].scatter(changes, varied, marker="D", s=22, color=PAPER, zorder=4, label="buckets")
+    for bucket, place in enumerate(zip(changes, varied, strict=True)):
+        offset = (0, -9)
         axes[1].annotate(
             str(bucket + 1), place, offset, textcoords="offset points", ha="center", va="center", fontsize=7
         )
-    low, high = comparison.varied.min(), comparison.varied.max()
+    low, high = comparison.own.min(), comparison.own.max()
     for ax in axes:
         ax.axhspan(float(low), float(high), color=PAPER, alpha=0.15, linewidth=0)
         ax.set_yscale("log")  # noise spans from nothing to ruins
