@@ -12,6 +12,7 @@ from rpgan import paths
 from rpgan.analysis import likeness, pruning
 from rpgan.errors import UserError
 from rpgan.images import to_uint8
+from rpgan.metrics import pathwise
 from rpgan.metrics.effective import effective_interval, effective_number
 from rpgan.metrics.frechet import Moments
 from rpgan.models.generator import render
@@ -185,6 +186,26 @@ def test_the_distance_of_paths_is_that_of_their_images(generator, rng):
     distance = pruning.distance_to(generator, small, real)
     assert distance(routes) < 1e-6 * float(real.covariance.trace())
     assert distance(routes[:1].repeat(40, 1)) > distance(generator.sample_paths(40, rng))
+
+
+@pytest.mark.parametrize("most", [144, 143])
+def test_features_are_those_of_the_paths_and_are_remembered_where_there_are_few(
+    generator, rng, monkeypatch, most
+):
+    made = []
+
+    def counted(images: torch.Tensor) -> torch.Tensor:
+        made.append(len(images))
+        return pixels(images)
+
+    monkeypatch.setattr(pathwise, "MOST_KEPT", most)
+    seen = pathwise.PathFeatures(generator, counted)
+    first, again = generator.sample_paths(60, rng), generator.sample_paths(100, rng)
+    for routes in (first, again, paths.enumerate_all(generator.bucket_sizes)):
+        expected = pixels(to_uint8(render(generator, routes)))
+        assert (seen(routes) - expected).abs().max() <= 1, "a level here and there, where rounding falls"
+    assert (sum(made) == 144) is (most == 144)
+    assert sum(made) <= len(first.unique(dim=0)) + len(again.unique(dim=0)) + 144
 
 
 def test_a_curve_compares_all_ways(generator, rng):

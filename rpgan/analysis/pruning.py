@@ -11,8 +11,8 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from rpgan import paths as path
-from rpgan.images import to_uint8
 from rpgan.metrics.frechet import Moments, frechet_distance
+from rpgan.metrics.pathwise import PathFeatures
 from rpgan.models.generator import RandomPathGenerator, render
 from rpgan.models.pruned import Kept, prune, random_kept, shuffled_kept
 from rpgan.results import Result
@@ -105,13 +105,9 @@ def same_images(
 def distance_to(
     generator: RandomPathGenerator, features: Features, real: Moments
 ) -> Callable[[Tensor], float]:
-    """Returns the Fréchet distance to real images as a function of paths; repeated paths are made once."""
-
-    def distance(routes: Tensor) -> float:
-        distinct, row = routes.unique(dim=0, return_inverse=True)
-        return frechet_distance(Moments(features(to_uint8(render(generator, distinct)))[row]), real)
-
-    return distance
+    """Returns the Fréchet distance to real images as a function of paths; see `PathFeatures`."""
+    seen = PathFeatures(generator, features)
+    return lambda routes: frechet_distance(Moments(seen(routes)), real)
 
 
 def _pruned(sizes: Sequence[int], kept: Kept, apart: Apart, n: int, rng: torch.Generator) -> Tensor:
