@@ -15,6 +15,7 @@ from rpgan.images import to_uint8
 from rpgan.metrics import pathwise
 from rpgan.metrics.effective import effective_interval, effective_number
 from rpgan.metrics.frechet import Moments
+from rpgan.metrics.seeds import Spread, ratio_of_means
 from rpgan.models.generator import render
 from rpgan.models.pruned import prune, random_kept, shuffled_kept
 from rpgan.results import Result
@@ -224,21 +225,54 @@ def test_a_curve_compares_all_ways(generator, rng):
     assert all(len(routes) == 50 for routes in seen)
 
 
-def test_free_is_the_last_count_before_the_loss_shows():
-    rows = {4: [10.0, 11.0], 8: [11.0, 11.0], 12: [90.0, 90.0], 16: [10.0, 10.0]}
+def curve_of(rows: dict[int, list[float]], whole: tuple[float, ...] = (99.0, 100.0, 101.0)) -> pruning.Curve:
+    """The same distances whichever way; random ways are four times as far."""
     worse = {count: [4 * value for value in row] for count, row in rows.items()}
-    curve = pruning.Curve(100, [10.0, 11.0, 12.0], {"pruned": rows, "random": worse})
-    assert curve.band == (9, 13) and curve.free("pruned") == 8 and curve.free("random") == 0
+    return pruning.Curve(100, list(whole), dict(zip(pruning.WAYS, (rows, rows, worse, worse), strict=True)))
+
+
+def test_free_is_the_last_count_before_the_loss_can_exceed_the_tolerance():
+    rows = {4: [100.0, 101.0, 102.0], 8: [104.0, 105.0, 106.0], 12: [200.0, 201.0, 202.0], 16: [100.0] * 3}
+    curve = curve_of(rows)
+    assert curve.band == pytest.approx((100, 110))
+    assert curve.free("pruned") == 8 and curve.free("random") == 0
     assert curve.free_share("pruned", 64).value == 1 / 8
-    ratio = curve.ratio("pruned", "random", 4)
-    assert ratio.value == pytest.approx(0.25) and ratio.interval == pytest.approx((10.5 / 44, 10.5 / 40))
+    mean, interval = ratio_of_means(Spread((104.0, 105.0, 106.0)), Spread((99.0, 100.0, 101.0)))
+    assert (mean, interval) == (curve.over_whole("pruned", 8).value, curve.over_whole("pruned", 8).interval)
+    assert curve.losses()["pruned"][8] == "1.05 [{:.2f}, {:.2f}]".format(*interval)
+
+
+@given(st.floats(0, 8), st.floats(0, 30), st.floats(1, 3))
+def test_a_worse_measurement_never_makes_more_instances_free(loss: float, noise: float, worse: float) -> None:
+    def free(noise: float) -> int:
+        whole, pruned = ([mean - noise, mean, mean + noise] for mean in (100.0, 100.0 + loss))
+        return curve_of({4: pruned}, tuple(whole)).free("pruned")
+
+    assert free(worse * noise) <= free(noise)
+
+
+def test_a_single_draw_makes_nothing_free():
+    alone = curve_of({4: [100.0]})
+    assert alone.over_whole("pruned", 4).interval is None and alone.free("pruned") == 0
+    assert alone.losses()["pruned"][4] == "1.00"
+
+
+def test_more_draws_of_the_same_noise_make_more_instances_free():
+    few, many = ([104.0 + 5 * (-1) ** i for i in range(n)] for n in (4, 64))
+    whole = [100.0 + 5 * (-1) ** i for i in range(64)]
+    assert curve_of({4: few}, tuple(whole[:4])).free("pruned") == 0
+    assert curve_of({4: many}, tuple(whole)).free("pruned") == 4
+
+
+def test_the_interval_of_a_ratio_shrinks_with_its_draws():
+    few, many = ({4: [10.0 + i % 2 for i in range(n)]} for n in (3, 60))
+    narrow, wide = (curve_of(rows).ratio("pruned", "random", 4) for rows in (many, few))
+    assert narrow.value == pytest.approx(0.25) and wide.interval[0] < narrow.interval[0] < 0.25
+    assert 0.25 < narrow.interval[1] < wide.interval[1]
 
 
 def test_results_are_said_as_they_are():
-    rows = {4: [10.0], 8: [11.0], 12: [90.0]}
-    worse = {count: [4 * value for value in row] for count, row in rows.items()}
-    ways = dict(zip(pruning.WAYS, (rows, rows, worse, worse), strict=True))
-    curve = pruning.Curve(100, [10.0, 11.0, 12.0], ways)
+    curve = curve_of({4: [100.0, 101.0], 8: [100.0, 100.0], 12: [900.0, 910.0]})
     costs = [
         {"instances": 40, "parameters": 1_000, "log10 of paths": 6.0},
         {"instances": 32, "parameters": 750, "log10 of paths": 5.0},
@@ -248,7 +282,8 @@ def test_results_are_said_as_they_are():
     assert found["over_random"].value == 0.25 and found["parameters_left"].value == 0.75
     assert found["smaller_is_restriction"].value is True and found["log10_paths"].value == [6.0, 5.0]
     said = pruning.conclusion(curve, found, 40)
-    assert "Of 40 instances, 8 can go" in said and "25% of the parameters" in said and "$10^{5.0}$" in said
+    assert "Of 40 instances, 8 can go" in said and "grows by less than 10%" in said
+    assert "25% of the parameters" in said and "$10^{5.0}$" in said
 
 
 def test_a_smaller_generator_gives_the_same_images(generator, rng, monkeypatch):

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from math import log10
-from statistics import fmean, stdev
 
 import torch
 from jaxtyping import Float, Int64, UInt8
@@ -13,12 +12,14 @@ from torch import Tensor
 from rpgan import paths as path
 from rpgan.metrics.frechet import Moments, frechet_distance
 from rpgan.metrics.pathwise import PathFeatures
+from rpgan.metrics.seeds import Spread, ratio_of_means
 from rpgan.models.generator import RandomPathGenerator, render
 from rpgan.models.pruned import Kept, prune, random_kept, shuffled_kept
 from rpgan.results import Result
 
 Features = Callable[[UInt8[Tensor, "n c h w"]], Float[Tensor, "n d"]]
 Apart = Mapping[int, Tensor]  # bucket of several instances → mean functional distances (m, m)
+TOLERANCE = 0.1  # share of the whole generator's distance that may be lost where instances count as free
 
 
 @dataclass(frozen=True)
@@ -146,14 +147,35 @@ class Curve:
 
     @property
     def band(self) -> tuple[float, float]:
-        """Two standard deviations, over draws of paths, to either side of the whole generator's mean."""
-        return fmean(self.whole) - 2 * stdev(self.whole), fmean(self.whole) + 2 * stdev(self.whole)
+        """From the mean distance of the whole generator to the largest that is tolerated."""
+        mean = Spread(tuple(self.whole)).mean
+        return mean, (1 + TOLERANCE) * mean
+
+    def over_whole(self, way: str, count: int) -> Result:
+        """Mean distance in a way over the whole generator's, with a 95 % interval over the draws of both."""
+        ratio, interval = _ratio(self.distances[way][count], self.whole)
+        return Result(ratio, self.n, "", interval, f"{count} instances removed: {way}")
+
+    def losses(self) -> dict[str, dict[int, str]]:
+        """What `over_whole` says of every way and count, as a page shows it."""
+        return {
+            way: {count: _shown(self.over_whole(way, count)) for count in sorted(rows)}
+            for way, rows in self.distances.items()
+        }
 
     def free(self, way: str) -> int:
-        """The largest of the counts up to which no mean distance lies above the band, or 0."""
-        rows = sorted(self.distances[way].items())
-        within = takewhile(lambda row: fmean(row[1]) <= self.band[1], rows)
-        return max((count for count, _ in within), default=0)
+        """The largest of the counts up to which the loss surely stays below TOLERANCE, or 0.
+
+        The whole interval of `over_whole` must lie below, so that a worse measurement makes fewer instances
+        free; a single draw, which has no interval, makes none. Counts are tried in order and the first that
+        fails ends it, so that the chance of going too far is that of one test.
+        """
+
+        def sure(count: int) -> bool:
+            interval = self.over_whole(way, count).interval
+            return interval is not None and interval[1] < 1 + TOLERANCE
+
+        return max(takewhile(sure, sorted(self.distances[way])), default=0)
 
     def free_share(self, way: str, n_instances: int) -> Result:
         """What is free in a way, as a share of all instances of the generator."""
@@ -161,10 +183,18 @@ class Curve:
         return Result(count / n_instances, self.n, note=f"{count} of {n_instances} instances")
 
     def ratio(self, way: str, other: str, count: int) -> Result:
-        """Mean distance in one way over that in another; the interval is the range over the other's draws."""
-        mean, draws = fmean(self.distances[way][count]), self.distances[other][count]
-        note = f"{count} instances removed, range over draws of: {other}"
-        return Result(mean / fmean(draws), self.n, "", (mean / max(draws), mean / min(draws)), note)
+        """Mean distance in one way over that in another, with a 95 % interval over the draws of both."""
+        ratio, interval = _ratio(self.distances[way][count], self.distances[other][count])
+        return Result(ratio, self.n, "", interval, f"{count} instances removed, over {other}")
+
+
+def _shown(ratio: Result) -> str:
+    interval = " [{:.2f}, {:.2f}]".format(*ratio.interval) if ratio.interval else ""
+    return f"{ratio.value:.2f}{interval}"
+
+
+def _ratio(some: Sequence[float], others: Sequence[float]) -> tuple[float, tuple[float, float] | None]:
+    return ratio_of_means(Spread(tuple(some)), Spread(tuple(others)))
 
 
 def pruning_curve(
@@ -215,8 +245,8 @@ def conclusion(curve: Curve, found: Mapping[str, Result], n_instances: int) -> s
     """Says how much can go, from `results`."""
     whole, small = found["log10_paths"].value
     return (
-        f"Of {n_instances} instances, {curve.free('pruned')} can go at no loss that "
-        f"exceeds noise, and with them {1 - found['parameters_left'].value:.0%} of the parameters; what is "
-        f"left still makes $10^{{{small:.1f}}}$ images out of $10^{{{whole:.1f}}}$. Of random instances, "
-        f"{curve.free('random')} could go."
+        f"Of {n_instances} instances, {curve.free('pruned')} can go while the distance surely grows by less "
+        f"than {TOLERANCE:.0%}, and with them {1 - found['parameters_left'].value:.0%} of the parameters; "
+        f"what is left still makes $10^{{{small:.1f}}}$ images out of $10^{{{whole:.1f}}}$. Of random "
+        f"instances, {curve.free('random')} could go."
     )

@@ -66,14 +66,14 @@ def draw_quality(
     band: tuple[float, float],
     label: str,
 ) -> None:
-    """Draws mean and range of the distance in every way against the number removed, over a band for none."""
+    """Draws mean and range of the distance in every way by the number removed, over what is tolerated."""
     styles = ("-", "--", "-.", ":")
     for style, color, (name, rows) in zip(styles, PALETTE, distances.items(), strict=False):
         counts = list(rows)
         ax.plot(counts, [fmean(row) for row in rows.values()], style, color=color, label=name, marker=".")
         low, high = ([end(row) for row in rows.values()] for end in (min, max))
         ax.fill_between(counts, low, high, color=color, alpha=0.15, linewidth=0)
-    ax.axhspan(*band, color=PAPER, alpha=0.25, linewidth=0, label="whole generator")
+    ax.axhspan(*band, color=PAPER, alpha=0.25, linewidth=0, label="whole generator, tolerance")
     ax.set_yscale("log")
     ax.yaxis.set_major_formatter("{x:g}")
     ax.set(xlabel="instances removed", ylabel=label, xlim=(0, None))
