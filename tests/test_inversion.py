@@ -87,6 +87,18 @@ def test_what_an_image_shows_is_recovered_always_and_what_it_hides_at_chance(exa
     torch.testing.assert_close(hidden.confusion.sum(1), torch.ones(3).double())
 
 
+def test_the_later_buckets_are_as_easy_as_the_hardest_of_them():
+    """One bucket that is missed at times is not hidden by another that never is."""
+    readings = [torch.eye(2)[torch.randint(2, (20,))] for _ in range(2)]
+    always, at_times = torch.eye(2)[torch.zeros(20).long()], torch.eye(2)[torch.arange(20) % 4 // 3]
+    routes = torch.zeros(20, 5, dtype=torch.int64)
+    found = inversion.recoveries([*readings, always, at_times, always], routes)
+    hardest = inversion.hardest_later(found)
+    assert hardest is found[3] and hardest.accuracy == 0.75 and hardest.interval[1] < 0.95
+    with pytest.raises(UserError, match=r"buckets \[0, 1\] .* expected one behind"):
+        inversion.hardest_later({bucket: found[bucket] for bucket in (0, 1)})
+
+
 def test_the_table_says_what_was_found(examined):
     _, _, routes, readings = examined
     table = inversion.rows(inversion.recoveries(readings, routes))

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from rpgan.config import GanConfig
 from rpgan.datasets import load_dataset
+from rpgan.errors import UserError
 from rpgan.images import to_uint8
 from rpgan.intervals import central_interval, resampled_sums
 from rpgan.metrics.features import load_extractor
@@ -62,6 +63,17 @@ def _recovery(reading: Tensor, truth: Tensor, ks: Sequence[int]) -> Recovery:
         confusion=counts / counts.sum(1, keepdim=True).clamp(min=1),
         n=n,
     )
+
+
+def hardest_later(found: Mapping[int, Recovery]) -> Recovery:
+    """The one of least accuracy behind the first two buckets, which the paper calls hard (appendix B).
+
+    Raises UserError where no later bucket has several instances.
+    """
+    later = [recovery for bucket, recovery in found.items() if bucket > 1]
+    if not later:
+        raise UserError(f"buckets {list(found)} have several instances; expected one behind the first two")
+    return min(later, key=lambda recovery: recovery.accuracy)
 
 
 def rows(found: Mapping[int, Recovery]) -> dict[str, dict[str, float]]:
