@@ -231,6 +231,21 @@ def test_what_does_not_vary_has_no_result() -> None:
     assert order["x_color_lag"].value == 0 and order["x_color_lag"].n == 20
 
 
+def test_what_is_left_to_the_last_buckets_has_an_interval() -> None:
+    """Of s₁ + 3 s₂, nothing depends on the third bucket, and nine tenths of the variance on the second."""
+    plan = sobol.design((5, 5, 5), 400, rng())
+    found = attributed(additive(plan))
+    second = at.left_to_last(found, ["f"])
+    low, high = second.interval
+    assert low < 0.9 < high and high - low < 0.3 and second.value == pytest.approx(0.9, abs=0.1)
+    first_only = attributed(plan[..., :1].double())
+    assert (at.left_to_last(first_only, ["f"]).value, at.left_to_last(first_only, ["f"]).interval) == (
+        0,
+        (0, 0),
+    )
+    assert at.order_results(found, "x", ["f"], ["f"])["x_last_geometry"] == second
+
+
 def test_unknown_properties_are_named() -> None:
     with pytest.raises(UserError, match="no property hue; measured: f"):
         at.centre(attributed(additive(sobol.design((2, 2, 2), 5, rng()))), ["hue"])

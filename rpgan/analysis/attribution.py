@@ -191,6 +191,20 @@ def _with_interval(value: Tensor, resampled: Tensor, level: float) -> Centre:
     return Centre(float(value), (float(low), float(high)))
 
 
+def left_to_last(attribution: Attribution, names: Sequence[str], level: float = 0.95) -> Result:
+    """The larger of the last two buckets' mean total indices for several properties, with an interval.
+
+    The larger is taken in every bootstrap sample anew, so that the interval leans upwards.
+    """
+    chosen = attribution.of(names).estimates.values()
+    value, drawn = (
+        torch.stack(totals).mean(0)[..., -2:].amax(-1)
+        for totals in ([e.value.total for e in chosen], [e.resampled.total for e in chosen])
+    )
+    low, high = central_interval(drawn, level)
+    return Result(float(value), attribution.rows, interval=(float(low), float(high)))
+
+
 def group_totals(
     attribution: Attribution, groups: Mapping[str, Sequence[str]]
 ) -> dict[str, Float[Tensor, " buckets"]]:
@@ -214,6 +228,10 @@ def order_results(
     rows, later = attribution.rows, lag(attribution, color, geometry)
     found = {
         "color_lag": Result(later.value, rows, "buckets", later.interval),
-        "last_geometry": Result(float(attribution.of(geometry).matrix("total").mean(1)[-2:].max()), rows),
+        "last_geometry": left_to_last(attribution, geometry),
     }
-    return {f"{prefix}_{key}": result for key, result in found.items() if math.isfinite(result.value)}
+    return {
+        f"{prefix}_{key}": result
+        for key, result in found.items()
+        if all(map(math.isfinite, (result.value, *(result.interval or ()))))
+    }
