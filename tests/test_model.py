@@ -30,6 +30,17 @@ def test_another_protocol_is_not_table_1():
     assert not model.equals_table_1(changed)
 
 
+def test_experiments_are_trained_as_section_4_says():
+    schedules = {name: model.schedule(EXPERIMENTS[name]) for name in model.SECTION_4}
+    assert schedules == model.SECTION_4 and model.equals_section_4(schedules)
+    config = EXPERIMENTS["anime-rpgan"]
+    for change in ({"d_lr": 1e-4}, {"g_lr": 1e-4}, {"betas": (0.0, 0.9)}):
+        other = model.schedule(replace(config, train=replace(config.train, **change)))
+        assert not model.equals_section_4(schedules | {"anime-rpgan": other})
+    longer = model.schedule(replace(config, train=replace(config.train, steps=10, d_steps=3)))
+    assert longer.updates == 30 and model.equals_section_4({"anime-rpgan": longer})
+
+
 def test_a_path_costs_what_the_standard_gan_costs():
     config = GeneratorConfig(widths=(4,) * 4, bucket_sizes=(3,) * 5, latent_dim=8)
     assert model.multiplications_over_twin(config) == 1

@@ -54,6 +54,31 @@ def equals_table_1(rows: Mapping[str, Protocol]) -> bool:
     )
 
 
+@dataclass(frozen=True)
+class Schedule:
+    """Optimiser and length of a training, as section 4 has them."""
+
+    adam: tuple[float, float, float, float]  # learning rates of generator and discriminator, β₁, β₂
+    updates: int  # of the discriminator: what the released program counts as steps (erratum 2)
+
+
+SECTION_4 = {
+    name: Schedule((2.5e-4, 2.5e-4, 0.5, 0.999), steps)
+    for name, steps in {"cifar10-rpgan": 450_000, "anime-rpgan": 250_000, "lsun-rpgan": 250_000}.items()
+}  # as published
+
+
+def schedule(config: GanConfig) -> Schedule:
+    """Reads optimiser and length off an experiment."""
+    train = config.train
+    return Schedule((train.g_lr, train.d_lr, *train.betas), train.steps * train.d_steps)
+
+
+def equals_section_4(rows: Mapping[str, Schedule]) -> bool:
+    """Whether learning rates and decay rates are the paper's; lengths are not compared."""
+    return all(row.adam == SECTION_4[name].adam for name, row in rows.items())
+
+
 def multiplications_over_twin(config: GeneratorConfig, n: int = 2) -> float:
     """Operations of n random paths over those of n images of the standard GAN; 1 if routing costs none."""
     routed, twin = build_generator(config), build_generator(standard_twin(config))
