@@ -73,6 +73,7 @@ RULES: dict[str, Callable[[Any, Any, Any], bool]] = {
     "smallest": lambda v, p, places: 1 + _argmax([-number for number in _numbers(v)]) in places,
     "above": lambda v, p, groups: _above(v, groups),  # [[1, 2], [3]]: each of the first two exceeds the third
     "ranks": _ranks,  # least Spearman correlation with the published values
+    "exactly": lambda v, p, wanted: _numbers(v) == _numbers(wanted),  # a list, with neither more nor fewer
     "holds": lambda v, p, wanted: v is wanted,  # a truth value that the notebook computed
 }
 

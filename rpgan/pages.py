@@ -27,6 +27,7 @@ WORDS: dict[str, Callable[[Any], str]] = {
     "smallest": lambda x: f"smallest at {_either(x)}",
     "above": lambda x: f"{_listed(x[0])} above {_listed(x[1])}",
     "ranks": lambda x: f"rank correlation at least {x:g}",
+    "exactly": lambda x: f"exactly {show(x)}",
     "holds": lambda x: "the chapter's test says yes" if x else "the chapter's test says no",
 }
 TIMED = "mnist-rpgan"  # the committed checkpoint whose training tells the rate of a CPU core

@@ -63,6 +63,8 @@ def test_a_claim_about_training_is_reproduced_by_the_papers_budget_only() -> Non
         ({"smallest": [1]}, [1, 5, 2], [3, 5, 2], None),
         ({"above": [[2, 3], [1]]}, [1, 5, 2], [2, 5, 2], None),
         ({"ranks": 0.9}, [10, 20, 40], [10, 40, 20], [1, 2, 3]),
+        ({"exactly": [5, 10]}, [5, 10], [5, 10, 15], None),
+        ({"exactly": [5, 10]}, [5.0, 10.0], [5], None),
         ({"holds": True}, True, False, None),
         ({"greater": 1, "less": 3}, 2, 4, None),
     ],
@@ -148,6 +150,22 @@ def test_every_rule_of_the_ledger_can_judge_what_it_publishes() -> None:
     for claim in load_ledger(LEDGER).claims:
         if {"within", "ranks", "factor"} & {*claim.rule, *claim.order}:
             assert verdict(replace(claim, scale="any"), Measured(claim.published)) == "reproduced", claim.id
+
+
+@pytest.mark.parametrize(
+    ("name", "kept", "broken"),
+    [
+        ("quality-comparable", [0.95, 20.8 / 18.7], [1.3]),  # better is not worse than comparable
+        ("table-3-noise", [list(range(15, 55, 5))], [[40], list(range(10, 55, 5))]),
+        ("inversion-later-easy", [0.96], [0.69]),
+        ("training-steps", [[450_000, 250_000, 250_000]], [[90_000, 250_000, 250_000]]),
+        ("cardinality-typical", [[2048, 2970, 420]], [[2048, 2970, 3.3]]),
+    ],
+)
+def test_a_rule_is_as_strong_as_its_sentence(name: str, kept: list, broken: list) -> None:
+    (claim,) = (claim for claim in load_ledger(LEDGER).claims if claim.id == name)
+    assert all(holds(claim.rule, value, claim.published) for value in kept)
+    assert not any(holds(claim.rule, value, claim.published) for value in broken)
 
 
 def test_anchors_are_what_html_makes_of_them() -> None:
