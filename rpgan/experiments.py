@@ -188,6 +188,15 @@ EXPERIMENTS: dict[str, Config] = {
             ),
         ),
         GanConfig(
+            "lsun-gan",
+            DataConfig("lsun-bedroom"),
+            standard_twin(RESNET_128),
+            DISCRIMINATOR_128,
+            train=TrainConfig(
+                steps=250_000, batch_size=16, d_steps=1, features="inception", evaluate_n=10_000
+            ),
+        ),  # the paper has no such model: what its images of LSUN are compared with
+        GanConfig(
             "lsun-v1-rpgan",
             DataConfig("lsun-bedroom"),
             replace(RESNET_128, bucket_sizes=(10,) * 7),

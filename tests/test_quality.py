@@ -5,11 +5,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from rpgan.analysis import quality
+from rpgan import paths
+from rpgan.analysis import coverage, quality
 from rpgan.analysis.quality import REAL, Yardstick, compare, draw_sets, measure, yardsticks
 from rpgan.errors import UserError
+from rpgan.images import to_uint8
 from rpgan.metrics.features import Extractor
 from rpgan.metrics.frechet import Moments, frechet_distance
+from rpgan.models.generator import build_generator, render
 from rpgan.plotting.quality import draw_comparisons
 from rpgan.presets import resolve
 
@@ -84,6 +87,21 @@ def test_the_band_holds_the_curve_and_lies_on_its_rays(yardstick, rng):
     inside = (low.precision <= curve.precision + 1e-9) & (curve.precision <= high.precision + 1e-9)
     assert inside.mean() > 0.9
     assert low.precision[500] / low.recall[500] == pytest.approx(high.precision[500] / high.recall[500])
+
+
+def test_a_further_pair_is_compared_by_its_distance_only(generator, tiny, rng):
+    """Real are the images of the first: over itself the ratio is 1 but for chance, of another it is more."""
+    every = Moments(FEATURES(to_uint8(render(generator, paths.enumerate_all(generator.bucket_sizes)))))
+    other = build_generator(tiny.generator, seed=2).eval()
+
+    def over(pair):
+        [(key, ratio)] = coverage.distance_ratio("lsun-rpgan", pair, FEATURES, every, 300, 4, rng).items()
+        assert key == "lsun_distance_ratio" and ratio.note == "Fréchet, two channels, 300 images"
+        return ratio.interval
+
+    low, high = over([generator, generator])
+    assert low < 1 < high
+    assert over([other, generator])[0] > 1 > over([generator, other])[1]
 
 
 def test_sets_are_independent_and_follow_the_generator_of_random_numbers(generator):

@@ -58,7 +58,7 @@ def equals_table_1(rows: Mapping[str, Protocol]) -> bool:
 class Schedule:
     """Optimiser and length of a training, as section 4 has them."""
 
-    adam: tuple[float, float, float, float]  # learning rates of generator and discriminator, β₁, β₂
+    adam: tuple[float, ...]  # learning rates of generator and discriminator, β₁, β₂
     updates: int  # of the discriminator: what the released program counts as steps (erratum 2)
 
 
