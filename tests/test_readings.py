@@ -6,6 +6,7 @@ import torch
 from rpgan.analysis import readings
 from rpgan.config import GeneratorConfig
 from rpgan.errors import UserError
+from rpgan.losses import all_pairs_diversity
 from rpgan.models.generator import build_generator
 
 
@@ -24,6 +25,43 @@ def test_instances_are_independent_at_the_start():
     generator = build_generator(GeneratorConfig(widths=(16,) * 4, bucket_sizes=(6,) * 5))
     values = readings.pair_terms_at_start(generator, 5, rng())
     assert values.shape == (5, 5) and float(values.mean()) == pytest.approx(2, abs=0.1)
+
+
+def test_distances_of_weights_are_those_of_independent_and_of_equal_instances():
+    """Normal weights of correlation ρ: MSE(w_i/s, w_j/s)/2 = 1 − ρ."""
+    for correlation in (0.0, 0.3, 0.9, 1.0):
+        between = readings.weight_distances(readings.correlated_bucket(correlation, 20_000, rng()))
+        assert float(between[0, 1]) == pytest.approx(1 - correlation, abs=0.03)
+        assert between.diagonal().abs().max() == 0 and torch.equal(between, between.mT)
+
+
+def test_distances_do_not_depend_on_the_scale_and_are_the_papers_sum():
+    bucket = build_generator(GeneratorConfig(widths=(8,) * 4, bucket_sizes=(3, 4, 1, 2, 5))).buckets[1]
+    m, between = len(bucket), readings.weight_distances(bucket)
+    torch.testing.assert_close(2 * between.sum(), all_pairs_diversity(bucket).detach().double())
+    with torch.no_grad():
+        for weight in bucket.parameters():
+            weight *= 7
+    torch.testing.assert_close(readings.weight_distances(bucket), between)
+    assert between.shape == (m, m)
+
+
+def test_the_most_alike_instances_of_every_plural_bucket_are_found():
+    generator = build_generator(GeneratorConfig(widths=(8,) * 4, bucket_sizes=(3, 4, 1, 2, 5)))
+    generator.buckets[1].instances[3].load_state_dict(generator.buckets[1].instances[0].state_dict())
+    for instance in generator.buckets[0].instances:
+        torch.nn.init.zeros_(instance.weight)  # as where the bucket's outcomes stand in its biases
+    found = readings.least_apart(generator)
+    assert list(found) == ["bucket 2", "bucket 4", "bucket 5"]
+    assert found["bucket 2"] == 0 and min(found["bucket 4"], found["bucket 5"]) > 0.5
+
+
+def test_networks_with_the_term_and_without_are_told_apart():
+    apart = {"a": {"bucket 1": 0.9, "bucket 2": 0.7}, "b": {"bucket 1": 0.2}, "c": {"bucket 3": 0.4}}
+    found = readings.apart_results(apart, {"a": "pair", "b": "off", "c": "all-pairs"})
+    assert found["instances_apart"].value == [0.7, 0.4] and found["instances_apart"].note == "a, c"
+    assert found["instances_apart_without"].value == [0.2]
+    assert list(readings.apart_results({"b": {"bucket 1": 0.2}}, {"b": "off"})) == ["instances_apart_without"]
 
 
 def test_an_idle_weight_drifts_by_the_sum_of_its_fading_momentum():

@@ -11,6 +11,7 @@ from rpgan.errors import UserError
 from rpgan.losses import pair_diversity
 from rpgan.models.bucket import Bucket
 from rpgan.models.generator import RandomPathGenerator
+from rpgan.results import Result
 
 
 def correlated_bucket(correlation: float, n_weights: int, rng: torch.Generator) -> Bucket:
@@ -43,7 +44,7 @@ def pair_term(
 def _gradient_norm(value: Tensor, bucket: Bucket) -> float:
     if not value.requires_grad:
         return 0.0
-    weights = [w for instance in bucket.instances for n, w in instance.named_parameters() if n == "weight"]
+    weights = [w for instance in bucket.instances for w in _weights(instance)]
     gradients = torch.autograd.grad(value, weights)
     return float(torch.cat([g.flatten() for g in gradients]).norm())
 
@@ -54,6 +55,49 @@ def pair_terms_at_start(generator: RandomPathGenerator, n_pairs: int, rng: torch
     with torch.no_grad():
         values = [[float(pair_diversity(bucket, rng)) for bucket in plural] for _ in range(n_pairs)]
     return torch.tensor(values)
+
+
+@torch.no_grad()
+def weight_distances(bucket: Bucket) -> Float[Tensor, "m m"] | None:
+    """Half the term that section 3.2 sums, MSE(w_i/s_w, w_j/s_w), as a mean over weights: float64.
+
+    0 for equal instances, 1 for independent ones. A weight that is one number everywhere says nothing and is
+    left out: of a bucket that is stored as the table of its outcomes, nothing is left, and None is returned.
+    """
+    stacks = [torch.stack(w).flatten(1).double() for w in zip(*map(_weights, bucket.instances), strict=True)]
+    scaled = [w / w.std(correction=0) for w in stacks if w.std(correction=0) > 0]
+    if not scaled:
+        return None
+    apart = [torch.cdist(w, w, compute_mode="donot_use_mm_for_euclid_dist") ** 2 for w in scaled]
+    return torch.stack([d / w.shape[1] for d, w in zip(apart, scaled, strict=True)]).mean(0) / 2
+
+
+def least_apart(generator: RandomPathGenerator) -> dict[str, float]:
+    """The distance of the two most alike instances of every bucket of several, see `weight_distances`."""
+    found = {b: weight_distances(bucket) for b, bucket in enumerate(generator.buckets) if len(bucket) > 1}
+    return {
+        f"bucket {b + 1}": float((d + torch.diag(torch.full((len(d),), torch.inf))).min())
+        for b, d in found.items()
+        if d is not None
+    }
+
+
+def apart_results(apart: Mapping[str, Mapping[str, float]], terms: Mapping[str, str]) -> dict[str, Result]:
+    """What the ledger needs of `least_apart`: its least over buckets, of networks with the term and without.
+
+    `terms` has the setting `loss.diversity` of each network.
+    """
+    kinds = {"instances_apart": [n for n in apart if terms[n] != "off"]}
+    kinds["instances_apart_without"] = [n for n in apart if terms[n] == "off"]
+    return {
+        key: Result([min(apart[name].values()) for name in names], len(names), "", None, ", ".join(names))
+        for key, names in kinds.items()
+        if names
+    }
+
+
+def _weights(instance: nn.Module) -> list[Tensor]:
+    return [p for name, p in instance.named_parameters() if name.rpartition(".")[2] == "weight"]
 
 
 def idle_drift(
