@@ -10,9 +10,10 @@ from rpgan import paths
 from rpgan.analysis import arithmetic, compression, linearity
 from rpgan.config import GeneratorConfig
 from rpgan.errors import UserError
+from rpgan.images import to_uint8
 from rpgan.metrics.features import load_extractor
 from rpgan.models.bucket import STRATEGIES, Bucket
-from rpgan.models.generator import RandomPathGenerator, build_generator
+from rpgan.models.generator import RandomPathGenerator, build_generator, render
 from rpgan.models.stacked import SHARE, stack_linear, stacked
 from rpgan.presets import resolve
 from rpgan.results import Result
@@ -189,6 +190,26 @@ def test_a_distance_to_images_is_zero_for_them(rng):
     assert distance(images) < 1e-6 < 0.1 < distance(images // 2)
 
 
+def test_all_products_move_nothing_and_one_moves_much(rng):
+    """With every product kept, the images are the original's; with a single one, they are few of them."""
+    generator, extractor = biased().float(), load_extractor("pixels")
+    real = torch.randint(256, (60, 1, 4, 5), generator=rng, dtype=torch.uint8)
+    measured = (extractor, compression.distance_to(real, extractor), 400, 6, rng)
+    every, one = (compression.shift(generator, LAST, k, *measured) for k in (4 * 3 * 2, 1))
+    low, high = every.interval
+    assert low < 0 < high < one.value and abs(every.value) < 0.02
+    assert (every.n, every.note) == (400, "24 of 24 products, 6 choices")
+    assert compression.shift(generator, LAST, 4, *measured[:2], 50, 1, rng).interval is None
+
+
+def test_images_of_what_is_kept_go_through_it(rng):
+    generator, kept = biased().float(), torch.tensor([[3, 1, 0]])
+    images = compression.images_of_kept(generator, LAST, kept, 40, rng)
+    through = torch.tensor([[a, b, 3, 1, 0] for a in range(3) for b in range(2)])
+    possible = to_uint8(render(generator, through)).flatten(1)
+    assert (images.flatten(1)[:, None] == possible).all(-1).any(1).all()
+
+
 def test_kept_curve_draws_along_paths_of_the_original(rng):
     linear = build_generator(SMALL).eval()
     seen: list[torch.Tensor] = []
@@ -222,8 +243,9 @@ def test_results_are_said_as_they_are(rng):
     assert found["compressed_images_equal"] is True and found["distance_ratio"].value == 1.5
     assert compression.Both(both.original, both.original + 0.5).deviation == pytest.approx(0.5)
     speeds = dict.fromkeys(("speed_least", "speed_ratio", "speed_ratio_as_trained"), Result(1.25, note="64"))
-    said = compression.conclusion(both, found | speeds, 4)
+    said = compression.conclusion(both, found | speeds | {"compressed_shift": Result(0.125)}, 4)
     assert "With 4 products" in said and "1.50 times the original's" in said and "(64)" in said
+    assert "moved by 12% of it" in said
 
 
 def test_pairs_of_costs_and_their_storage():

@@ -55,6 +55,13 @@ def test_both_twins_are_additive_and_measured_alike(twins):
     assert len(list(twins.rows())) == 2 and f"{ratio:.2f} times" in twins.about("smoke")
 
 
+def test_samples_of_the_routed_twin_differ_or_are_told(twins):
+    different = torch.arange(64, dtype=torch.uint8)[:, None, None, None].expand(64, 3, 2, 2)
+    for images, distinct in ((different, True), (torch.cat([different[:63], different[:1]]), False)):
+        looks = {**twins.looks, "cifar10-linear": replace(twins.looks["cifar10-linear"], images=images)}
+        assert replace(twins, looks=looks).results()["resnet_samples_distinct"].value is distinct
+
+
 def test_only_inception_and_50_000_images_make_an_fid(twins):
     full = replace(twins, features="inception", n=50_000, n_real=50_000)
     assert full.results()["fid_50k_linear"].value == twins.looks["cifar10-linear"].distance

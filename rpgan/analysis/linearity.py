@@ -25,6 +25,7 @@ from rpgan.results import Result
 AFFINE = 1e-9  # the largest relative deviation from additivity that counts as rounding
 TWINS = ("cifar10-linear", "cifar10-linear-gan")  # random paths, and a Gaussian latent in their place
 BATCH = 250  # images in memory at once
+SAMPLES = 64  # that must all differ
 
 
 @torch.no_grad()
@@ -155,6 +156,7 @@ class Twins:
             return {}
         routed, standard = self.looks.values()
         found = {
+            "resnet_samples_distinct": Result(_distinct(routed.images[:SAMPLES])),
             "resnet_is_additive": Result(max(routed.additivity, standard.additivity) < AFFINE),
             "resnet_distance": Result(routed.distance, self.n, note=self.features),
             "resnet_distance_standard": Result(standard.distance, self.n, note=self.features),
@@ -210,6 +212,10 @@ def compare(
         distance = frechet_distance(made, real)
         looks[name] = Look(images, error, configs[name].train.steps, distance, shape_of(grids))
     return Twins(features, n, real.n, looks)
+
+
+def _distinct(images: UInt8[Tensor, "k c h w"]) -> bool:
+    return len(images.flatten(1).unique(dim=0)) == len(images)
 
 
 @torch.no_grad()
