@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rpgan.metrics.tone import share_of_sums, tonal_changes
+from rpgan.metrics.tone import inversions, share_of_sums, tonal_changes
 
 
 def noise(*shape, low=60, high=160, seed=0):
@@ -41,6 +41,21 @@ def test_an_inverted_image_is_no_tone_since_its_gain_is_negative():
     a = noise(1, 12, 12, low=0, high=256)
     change, tone = between(a, 255 - a)
     assert tone / change < 0.01
+
+
+def test_an_inversion_is_found_whatever_its_contrast_and_nothing_else_is_one():
+    a = noise(1, 12, 12, low=0, high=256)
+    others = [a, 255 - a, 200 - a // 2, a // 2 + 20, a.flip(-1), torch.full_like(a, 7)]
+    found = inversions(torch.stack(others)[None])[0]
+    assert torch.equal(found, found.mT)
+    assert found[0].tolist() == [0, 1, 1, 0, 0, 0]  # itself, inverted, with less contrast; dark, moved, flat
+    assert found[1].tolist() == [1, 0, 0, 1, 0, 0]
+
+
+def test_inversions_are_counted_by_channel():
+    a = noise(3, 12, 12)
+    b = torch.cat([255 - a[:1], a[1:]])
+    assert float(inversions(torch.stack([a, b])[None])[0, 0, 1]) == pytest.approx(1 / 3)
 
 
 def test_unrelated_images_of_one_kind_share_no_tone_where_least_squares_would_say_half():

@@ -15,7 +15,7 @@ from rpgan.metrics.diversity import LayerDiversity, layer_diversity, sum_table
 from rpgan.metrics.edges import edge_map
 from rpgan.metrics.features import CLASSIFIERS, load_extractor
 from rpgan.metrics.perceptual import FeatureDistance, load_lpips
-from rpgan.metrics.tone import tonal_changes
+from rpgan.metrics.tone import Share, inversions, tonal_changes
 from rpgan.results import Result
 
 # uint8 groups (g, k, c, h, w) -> symmetric (g, k, k), one or more by name
@@ -45,7 +45,7 @@ def own_classifier(experiment: str) -> str:
 
 
 def load_measures(names: Iterable[str], experiment: str, device: str = "cpu") -> list[Measure]:
-    """Loads measures by name: color, edges, tone, lpips-alex, lpips-vgg, or an extractor's.
+    """Loads measures by name: color, edges, tone, inversion, lpips-alex, lpips-vgg, or an extractor's.
 
     "own" stands for `own_classifier`. Features are measured by their distance, under the extractor's name,
     and by its square, with a ² behind it. Raises UserError for what is unknown or has no weights here.
@@ -90,7 +90,12 @@ def _tone(groups: UInt8[Tensor, "g k c h w"]) -> dict[str, Tensor]:
     return dict(zip(("change", "tone"), tonal_changes(groups), strict=True))
 
 
-MEASURES: dict[str, Measure] = {"color": _color, "edges": _edges, "tone": _tone}
+def _inversion(groups: UInt8[Tensor, "g k c h w"]) -> dict[str, Tensor]:
+    inverted = inversions(groups)
+    return {"inverted": inverted, "pairs": (1 - torch.eye(inverted.shape[-1])).expand_as(inverted)}
+
+
+MEASURES: dict[str, Measure] = {"color": _color, "edges": _edges, "tone": _tone, "inversion": _inversion}
 
 
 def pair_sum_tables(
@@ -177,6 +182,12 @@ def model_results(
             f"{family(experiment)}_{kind}{ending}", found[name], n_routes, name
         ).items()
     }
+
+
+def share_result(share: Share, bucket: int, n_routes: int) -> Result:
+    """One bucket's share with its interval."""
+    ends = float(share.low[bucket]), float(share.high[bucket])
+    return Result(float(share.value[bucket]), n_routes, interval=ends)
 
 
 def summary(experiment: str, found: Mapping[str, LayerDiversity], semantic: str) -> str:

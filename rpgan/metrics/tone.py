@@ -8,6 +8,8 @@ from torch import Tensor
 
 from rpgan.intervals import central_interval, resampled_sums
 
+INVERTED = -0.5  # correlation of two channels below which one counts as the other inverted
+
 
 @dataclass(frozen=True)
 class Share:
@@ -33,14 +35,29 @@ def tonal_changes(
     tone: a positive gain and a shift, and they alone, leave r = 1 and no third term. Regression by least
     squares is no measure of it: a gain of 0 already explains half the change between unrelated images.
     """
+    means, deviations, covariance = _moments(groups)
+    tone = _differences(means).square() + _differences(deviations).square()
+    form = 2 * (deviations[..., :, None] * deviations[..., None, :] - covariance).clamp(min=0)
+    return (tone + form).mean(1), tone.mean(1)
+
+
+def inversions(groups: UInt8[Tensor, "g k c h w"]) -> Float[Tensor, "g k k"]:
+    """Share of the channels in which what is bright in one image is dark in the other: r below INVERTED.
+
+    An inverted image has r = −1, whatever the contrast; a channel of a single level is no inversion.
+    """
+    _, deviations, covariance = _moments(groups)
+    scale = deviations[..., :, None] * deviations[..., None, :]
+    return (covariance < INVERTED * scale).double().mean(1)
+
+
+def _moments(groups: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns means (g, c, k), deviations (g, c, k) and covariances (g, c, k, k) of levels in [0, 1]."""
     values = groups.flatten(3).transpose(1, 2).double() / 255  # (g, c, k, pixels)
     means = values.mean(-1)
     centred = values - means[..., None]
     covariance = centred @ centred.mT / values.shape[-1]
-    deviations = covariance.diagonal(dim1=2, dim2=3).sqrt()
-    tone = _differences(means).square() + _differences(deviations).square()
-    form = 2 * (deviations[..., :, None] * deviations[..., None, :] - covariance).clamp(min=0)
-    return (tone + form).mean(1), tone.mean(1)
+    return means, covariance.diagonal(dim1=2, dim2=3).sqrt(), covariance
 
 
 def _differences(values: Float[Tensor, "g c k"]) -> Float[Tensor, "g c k k"]:
