@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from math import prod
 from typing import Any
@@ -20,6 +21,7 @@ from rpgan.models.generator import RandomPathGenerator, render
 from rpgan.models.stacked import StackedLinear, rebuilt
 from rpgan.results import Result
 
+NEUTRAL = (nn.Identity, nn.Sequential)  # a sequence is what is in it
 SAME = 1e-3  # of a pixel's range of 2; one of 255 levels is 8e-3
 
 
@@ -105,15 +107,11 @@ def check_joinable(generator: RandomPathGenerator, buckets: Sequence[int]) -> No
         if strange := [i for i in generator.buckets[bucket].instances if not isinstance(i, nn.Linear)]:
             raise UserError(f"bucket {bucket} has a {type(strange[0]).__name__}; expected nn.Linear only")
     for bucket in buckets[:-1]:
-        if between := [m for m in generator.links[bucket].modules() if not _is_neutral(m)]:
+        if between := [m for m in generator.links[bucket].modules() if not isinstance(m, NEUTRAL)]:
             raise UserError(
                 f"a {type(between[0]).__name__} follows bucket {bucket}; expected the identity: "
                 "train with generator.leak=1"
             )
-
-
-def _is_neutral(module: nn.Module) -> bool:
-    return isinstance(module, nn.Identity | nn.Sequential)  # a sequence is what is in it
 
 
 @torch.no_grad()
@@ -165,9 +163,9 @@ class KeptCurve:
 
     def ratio(self, k: int) -> Result:
         """Mean distance with k products over that with all; its interval is the range over the choices."""
-        pairs = zip(self.distances[k], self.distances[max(self.distances)], strict=True)
-        ratios = [some / every for some, every in pairs]
-        note = f"{k} of {max(self.distances)} products, range over choices"
+        total = max(self.distances)
+        ratios = [a / b for a, b in zip(self.distances[k], self.distances[total], strict=True)]
+        note = f"{k} of {total} products, range over choices"
         return Result(sum(ratios) / len(ratios), self.n, interval=(min(ratios), max(ratios)), note=note)
 
 
@@ -188,12 +186,9 @@ def kept_curve(
     joined = [generator.bucket_sizes[bucket] for bucket in buckets]
     total = prod(joined)
     choices = [sample_tuples(joined, total, rng) for _ in range(n_choices)]
-
-    def measured(kept: Tensor) -> float:
-        return distance(images_of_kept(generator, buckets, kept, n, rng))
-
+    images = partial(images_of_kept, generator, buckets, n=n, rng=rng)
     within = [*sorted({k for k in counts if k < total}), total]
-    return KeptCurve(n, {k: [measured(kept[:k]) for kept in choices] for k in within})
+    return KeptCurve(n, {k: [distance(images(kept[:k])) for kept in choices] for k in within})
 
 
 def images_of_kept(

@@ -153,8 +153,7 @@ class Curve:
 
     def over_whole(self, way: str, count: int) -> Result:
         """Mean distance in a way over the whole generator's, with a 95 % interval over the draws of both."""
-        ratio, interval = _ratio(self.distances[way][count], self.whole)
-        return Result(ratio, self.n, "", interval, f"{count} instances removed: {way}")
+        return self._over(self.distances[way][count], self.whole, f"{count} instances removed: {way}")
 
     def losses(self) -> dict[str, dict[int, str]]:
         """What `over_whole` says of every way and count, as a page shows it."""
@@ -166,9 +165,8 @@ class Curve:
     def free(self, way: str) -> int:
         """The largest of the counts up to which the loss surely stays below TOLERANCE, or 0.
 
-        The whole interval of `over_whole` must lie below, so that a worse measurement makes fewer instances
-        free; a single draw, which has no interval, makes none. Counts are tried in order and the first that
-        fails ends it, so that the chance of going too far is that of one test.
+        The whole interval of `over_whole` must lie below, so that a worse measurement makes fewer free, and a
+        single draw none. The first count that fails ends it: the chance of going too far is that of one test.
         """
 
         def sure(count: int) -> bool:
@@ -184,17 +182,17 @@ class Curve:
 
     def ratio(self, way: str, other: str, count: int) -> Result:
         """Mean distance in one way over that in another, with a 95 % interval over the draws of both."""
-        ratio, interval = _ratio(self.distances[way][count], self.distances[other][count])
-        return Result(ratio, self.n, "", interval, f"{count} instances removed, over {other}")
+        some, others = self.distances[way][count], self.distances[other][count]
+        return self._over(some, others, f"{count} instances removed, over {other}")
+
+    def _over(self, some: Sequence[float], others: Sequence[float], note: str) -> Result:
+        ratio, interval = ratio_of_means(Spread(tuple(some)), Spread(tuple(others)))
+        return Result(ratio, self.n, "", interval, note)
 
 
 def _shown(ratio: Result) -> str:
     interval = " [{:.2f}, {:.2f}]".format(*ratio.interval) if ratio.interval else ""
     return f"{ratio.value:.2f}{interval}"
-
-
-def _ratio(some: Sequence[float], others: Sequence[float]) -> tuple[float, tuple[float, float] | None]:
-    return ratio_of_means(Spread(tuple(some)), Spread(tuple(others)))
 
 
 def pruning_curve(
