@@ -12,7 +12,7 @@ from rpgan.memory import GIB, sampling_memory, training_memory
 from rpgan.models.discriminator import build_discriminator
 from rpgan.models.generator import build_generator
 from rpgan.obtain import trained
-from rpgan.operations import ASSUMED, step_operations
+from rpgan.operations import GPU_HOURS, gpu_hours, step_operations
 from rpgan.presets import resolve
 
 
@@ -43,7 +43,6 @@ def _row(name: str, profile: str, changes: Mapping[str, Any] | None) -> dict[str
     else:
         memory = training_memory(config, device=device)
     stored = 3 * (generator + discriminator) + (2 + (train.ema > 0)) * generator  # with Adam's two moments
-    hours = steps * step_operations(config) / ASSUMED / 3600
     return {
         "generator": ("committed" if satisfies(name, config) else "trained") if there else "to be trained",
         "steps": steps,
@@ -51,7 +50,7 @@ def _row(name: str, profile: str, changes: Mapping[str, Any] | None) -> dict[str
         "parameters": generator + discriminator,
         "memory, GiB": round(memory.peak / GIB, 3),
         "disk, GiB": 0.0 if there else round(4 * stored / GIB, 3),
-        f"GPU hours at {ASSUMED / 1e12:g} TFLOP/s": round(hours, 2),
+        GPU_HOURS: round(gpu_hours(steps * step_operations(config)), 2),
     }
 
 

@@ -12,6 +12,12 @@ from rpgan.models.discriminator import build_discriminator
 from rpgan.models.generator import build_generator
 
 ASSUMED = 1e13  # operations a second that a GPU is taken to sustain; none was measured
+GPU_HOURS = f"GPU hours at {ASSUMED / 1e12:g} TFLOP/s"
+
+
+def gpu_hours(operations: float) -> float:
+    """Hours of a GPU at the assumed rate."""
+    return operations / ASSUMED / 3600
 
 
 def step_operations(config: GanConfig) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 from rpgan import __version__
 from rpgan.errors import UserError
 from rpgan.ledger import VERDICTS, Claim, Ledger, verdict
-from rpgan.operations import ASSUMED
+from rpgan.operations import GPU_HOURS, gpu_hours
 from rpgan.receipts import Receipt
 from rpgan.results import Measured, processor, show, show_measured, versions
 
@@ -172,11 +172,11 @@ def costs(profile: str = "paper") -> str:
     known = measured_rate(TIMED)
     rows = []
     for cost in (estimate(sweep, profile) for sweep in SWEEPS.values()):
-        hours = cost.operations / ASSUMED / 3600
+        hours = gpu_hours(cost.operations)
         days = cost.operations / known / 86_400
         amounts = [f"{cost.trials}", f"{cost.steps:,}", f"{cost.operations / 1e15:,.0f}"]
         rows.append([f"`{cost.sweep}`", *amounts, f"{hours:,.0f}", f"{days:,.0f}"])
-    rates = f"GPU hours at {ASSUMED / 1e12:g} TFLOP/s", f"Days of a CPU core at {known / 1e9:.0f} GFLOP/s"
+    rates = GPU_HOURS, f"Days of a CPU core at {known / 1e9:.0f} GFLOP/s"
     header = ["Sweep", "Trainings", "Generator updates", "PFLOP", *rates]
     return table(header, rows, "plain", "18 14 18 14 18 18")
 

@@ -50,7 +50,7 @@ def draft(notebook: Path, profile: str, parameters: Mapping[str, Any], root: Pat
         "notebook": _digest([notebook], root),
         "package": _digest(package, root),
         "checkpoints": _digest(_checkpoints(root, parameters), root),
-        "runs": _digest(_runs(profile), root),
+        "runs": _runs(profile),
         "parameters": hashlib.sha256(
             json.dumps([check_profile(profile), dict(parameters)], sort_keys=True, default=str).encode()
         ).hexdigest()[:16],
@@ -64,7 +64,7 @@ def finish(receipt: Receipt, chapter: str, seconds: float) -> Receipt:
     results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return replace(
         receipt,
-        hashes={**receipt.hashes, "runs": _digest(_runs(receipt.profile), CHECKOUT)},
+        hashes={**receipt.hashes, "runs": _runs(receipt.profile)},
         seconds=round(seconds, 1),
         seed=results.get("seed"),
         device=results.get("device", ""),
@@ -82,11 +82,11 @@ def _checkpoints(root: Path, parameters: Mapping[str, Any]) -> list[Path]:
     return sorted({path for path in files if path.is_file()})
 
 
-def _runs(profile: str) -> list[Path]:
-    """What finished trainings left beside their weights; a smoke run makes its own, from nothing."""
+def _runs(profile: str) -> str:
+    """Hash of what finished trainings left beside their weights; a smoke run makes its own, from nothing."""
     folder = runs_root() / profile
     patterns = () if profile == "smoke" else ("*/last/card.json", "trials/**/result.json")
-    return sorted(path for pattern in patterns for path in folder.glob(pattern))
+    return _digest(sorted(path for pattern in patterns for path in folder.glob(pattern)), folder)
 
 
 def _digest(files: Iterable[Path], root: Path) -> str:

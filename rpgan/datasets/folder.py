@@ -25,12 +25,8 @@ from rpgan.files import replacing
 from rpgan.places import data_root
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
-FORMATS = (
-    "PNG",
-    "JPEG",
-    "BMP",
-    "WEBP",
-)  # whatever a name says: others of Pillow's start programs, as for EPS
+# Whatever a file is called: others of Pillow's formats start programs, as EPS does.
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 IN_MEMORY = 2 * 2**30  # bytes, decoded, up to which a set is decoded once
 MOST_PIXELS = 80_000_000  # of one image
 SPLITS = ("train", "test")

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from rpgan.memory import GIB, training_memory
-from rpgan.operations import ASSUMED, step_operations
-from rpgan.sweep.points import find_sweep, plan
+from rpgan.operations import GPU_HOURS, gpu_hours
+from rpgan.sweep.cost import estimate
+from rpgan.sweep.points import Sweep, find_sweep, plan
 from rpgan.sweep.run import obtain_sweep
 from rpgan.sweep.table import read_table
-from rpgan.sweep.trial import Row, Trial
+from rpgan.sweep.trial import Row
 
 
 @dataclass(frozen=True)
@@ -36,19 +37,19 @@ def gather(names: Sequence[str], profile: str, device: str = "cpu") -> Gathered:
 
 def forecast_sweeps(names: Sequence[str], profile: str) -> dict[str, dict[str, Any]]:
     """Returns for each sweep what its trainings take, without any; under `book` nothing is trained."""
-    return {name: _cost(plan(find_sweep(name), profile), profile) for name in names}
+    return {name: _cost(find_sweep(name), profile) for name in names}
 
 
-def _cost(trials: Sequence[Trial], profile: str) -> dict[str, Any]:
+def _cost(sweep: Sweep, profile: str) -> dict[str, Any]:
+    trials, cost = plan(sweep, profile), estimate(sweep, profile)
     trains = [trial.config.train for trial in trials]
     largest = max(trials, key=lambda trial: sum(trial.config.generator.bucket_sizes))
-    hours = sum(t.config.train.steps * step_operations(t.config) for t in trials) / ASSUMED / 3600
     return {
-        "trainings": len(trials),
+        "trainings": cost.trials,
         "run here": "no, read from published tables" if profile == "book" else "where missing",
-        "updates, in all": sum(train.steps for train in trains),
+        "updates, in all": cost.steps,
         "real images, in all": sum(train.steps * train.d_steps * train.batch_size for train in trains),
         "images scored": sum(trial.n * len(trial.features) for trial in trials),
         "memory of the largest, GiB": round(training_memory(largest.config).peak / GIB, 2),
-        f"GPU hours at {ASSUMED / 1e12:g} TFLOP/s": round(hours, 1),
+        GPU_HOURS: round(gpu_hours(cost.operations), 1),
     }
