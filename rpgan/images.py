@@ -20,6 +20,11 @@ def to_uint8(images: Float[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
     return ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
+def all_distinct(images: UInt8[Tensor, "n c h w"]) -> bool:
+    """Returns whether no two of these images are equal in every pixel."""
+    return len(images.flatten(1).unique(dim=0)) == len(images)
+
+
 def pad_to(images: Tensor, side: int) -> Tensor:
     """Surrounds images (n, c, h, w) by zeros, black before any conversion, up to `side` pixels a side."""
     h, w = (max(0, side - length) for length in images.shape[2:])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from rpgan.images import hue_to_rgb, save_png, tile, to_float, to_uint8
+from rpgan.images import all_distinct, hue_to_rgb, save_png, tile, to_float, to_uint8
 
 LEVELS = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
 
@@ -30,6 +30,12 @@ def test_hues_agree_with_the_standard_library() -> None:
     hues = torch.linspace(0, 1, 97)
     expected = torch.tensor([colorsys.hsv_to_rgb(float(h), 1, 1) for h in hues])
     torch.testing.assert_close(hue_to_rgb(hues), expected, atol=1e-5, rtol=0)
+
+
+def test_images_are_distinct_until_one_is_repeated() -> None:
+    images = torch.arange(2 * 12, dtype=torch.uint8).view(2, 3, 2, 2)
+    assert all_distinct(images) and all_distinct(images[:0])
+    assert not all_distinct(images[[0, 1, 0]])
 
 
 @pytest.mark.parametrize("dtype, white", [(torch.uint8, 255), (torch.float32, 1)])

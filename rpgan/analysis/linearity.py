@@ -13,7 +13,7 @@ from rpgan.checkpoint import satisfies
 from rpgan.config import DataConfig, GanConfig, GeneratorConfig
 from rpgan.datasets import load_dataset
 from rpgan.errors import UserError
-from rpgan.images import to_uint8
+from rpgan.images import all_distinct, to_uint8
 from rpgan.metrics.features import Extractor, load_extractor
 from rpgan.metrics.frechet import Moments, frechet_distance
 from rpgan.metrics.normality import Shape, shape_of
@@ -156,7 +156,7 @@ class Twins:
             return {}
         routed, standard = self.looks.values()
         found = {
-            "resnet_samples_distinct": Result(_distinct(routed.images[:SAMPLES])),
+            "resnet_samples_distinct": Result(all_distinct(routed.images[:SAMPLES])),
             "resnet_is_additive": Result(max(routed.additivity, standard.additivity) < AFFINE),
             "resnet_distance": Result(routed.distance, self.n, note=self.features),
             "resnet_distance_standard": Result(standard.distance, self.n, note=self.features),
@@ -212,10 +212,6 @@ def compare(
         distance = frechet_distance(made, real)
         looks[name] = Look(images, error, configs[name].train.steps, distance, shape_of(grids))
     return Twins(features, n, real.n, looks)
-
-
-def _distinct(images: UInt8[Tensor, "k c h w"]) -> bool:
-    return len(images.flatten(1).unique(dim=0)) == len(images)
 
 
 @torch.no_grad()

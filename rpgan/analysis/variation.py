@@ -8,7 +8,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from rpgan import paths as path
-from rpgan.images import to_uint8
+from rpgan.images import all_distinct, to_uint8
 from rpgan.metrics.diversity import LayerDiversity, layer_diversity, sum_table
 from rpgan.models.generator import RandomPathGenerator, render
 
@@ -51,8 +51,7 @@ def variation_grids(
 
 def rows_differ(grid: VariationGrid) -> bool:
     """Whether every bucket changes the image: no two images of a row, nor one and the original, are equal."""
-    rows = (torch.cat([grid.original[None], row]).flatten(1) for row in grid.rows.values())
-    return all(len(row.unique(dim=0)) == len(row) for row in rows)
+    return all(all_distinct(torch.cat([grid.original[None], row])) for row in grid.rows.values())
 
 
 def varied_groups(
