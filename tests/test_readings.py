@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from rpgan.analysis import readings
+from rpgan.analysis.variation import varied_groups
 from rpgan.config import GeneratorConfig
 from rpgan.errors import UserError
 from rpgan.losses import all_pairs_diversity
@@ -62,6 +63,27 @@ def test_networks_with_the_term_and_without_are_told_apart():
     assert found["instances_apart"].value == [0.7, 0.4] and found["instances_apart"].note == "a, c"
     assert found["instances_apart_without"].value == [0.2]
     assert list(readings.apart_results({"b": {"bucket 1": 0.2}}, {"b": "off"})) == ["instances_apart_without"]
+
+
+def test_images_lie_as_far_apart_as_their_levels():
+    images = torch.full((5, 2, 3, 4, 4), 100, dtype=torch.uint8)
+    images[:, 1] = 107
+    assert readings.images_apart({0: images, 3: images[:, :1].repeat(1, 4, 1, 1, 1)}) == {
+        "bucket 1": pytest.approx(7),
+        "bucket 4": 0,
+    }
+
+
+def test_a_block_of_hidden_units_that_are_off_decides_nothing_though_its_weights_differ():
+    generator = build_generator(GeneratorConfig(widths=(8,) * 4, bucket_sizes=(3,) * 5))
+    for instance in generator.buckets[1].instances:
+        torch.nn.init.constant_(instance.conv1.bias, -1e3)
+    on = readings.hidden_on(generator, generator.sample_paths(20, rng()))
+    assert list(on) == ["bucket 2", "bucket 3", "bucket 4"]
+    assert on["bucket 2"] == 0 and 0.2 < on["bucket 3"] < 0.8
+    between = readings.images_apart(varied_groups(generator, 4, 3, rng()))
+    assert between["bucket 2"] == 0 and between["bucket 3"] > 1
+    assert readings.least_apart(generator)["bucket 2"] > 0.5
 
 
 def test_an_idle_weight_drifts_by_the_sum_of_its_fading_momentum():

@@ -1,16 +1,18 @@
 """Small experiments that show what a reading changes (the errata page, points 3, 13, 14 and 15)."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 
 from rpgan import paths
 from rpgan.errors import UserError
 from rpgan.losses import pair_diversity
+from rpgan.models.blocks import UpBlock
 from rpgan.models.bucket import Bucket
-from rpgan.models.generator import RandomPathGenerator
+from rpgan.models.generator import RandomPathGenerator, render
 from rpgan.results import Result
 
 
@@ -82,18 +84,61 @@ def least_apart(generator: RandomPathGenerator) -> dict[str, float]:
     }
 
 
-def apart_results(apart: Mapping[str, Mapping[str, float]], terms: Mapping[str, str]) -> dict[str, Result]:
-    """What the ledger needs of `least_apart`: its least over buckets, of networks with the term and without.
+def apart_results(
+    apart: Mapping[str, Mapping[str, float]], terms: Mapping[str, str], key: str = "instances_apart"
+) -> dict[str, Result]:
+    """What the ledger needs of distances by network and bucket: the least, with the term and without.
 
-    `terms` has the setting `loss.diversity` of each network.
+    `terms` has the setting `loss.diversity` of each network; networks without the term stand under
+    KEY_without.
     """
-    kinds = {"instances_apart": [n for n in apart if terms[n] != "off"]}
-    kinds["instances_apart_without"] = [n for n in apart if terms[n] == "off"]
+    kinds = {key: [n for n in apart if terms[n] != "off"]}
+    kinds[f"{key}_without"] = [n for n in apart if terms[n] == "off"]
     return {
-        key: Result([min(apart[name].values()) for name in names], len(names), "", None, ", ".join(names))
-        for key, names in kinds.items()
+        kind: Result([min(apart[name].values()) for name in names], len(names), "", None, ", ".join(names))
+        for kind, names in kinds.items()
         if names
     }
+
+
+def images_apart(groups: Mapping[int, UInt8[Tensor, "routes k c h w"]]) -> dict[str, float]:
+    """How far the images of two instances of a bucket lie apart on the same route, by bucket.
+
+    The root of the mean square over pixels, pairs and routes, in levels of 255.
+    """
+    return {
+        f"bucket {bucket + 1}": math.sqrt(2 * float(images.float().var(dim=1, correction=1).mean()))
+        for bucket, images in groups.items()
+    }
+
+
+@torch.no_grad()
+def hidden_on(generator: RandomPathGenerator, routes: Int64[Tensor, "n n_buckets"]) -> dict[str, float]:
+    """Share of the hidden units of every bucket of residual blocks that are positive, in [0, 1].
+
+    The mean over channels, positions and distinct beginnings of the routes. Near 0 next to nothing passes the
+    block's ReLU, and its instances give what their skip connection gives.
+    """
+    found = {}
+    for bucket, layer in enumerate(generator.buckets):
+        blocks = [instance for instance in layer.instances if isinstance(instance, UpBlock)]
+        if blocks:
+            found[f"bucket {bucket + 1}"] = _share_positive([b.conv1 for b in blocks], generator, routes)
+    return found
+
+
+def _share_positive(layers: Sequence[nn.Module], generator: RandomPathGenerator, routes: Tensor) -> float:
+    positive: list[Tensor] = []
+    hooks = [
+        layer.register_forward_hook(lambda _, args, out: positive.append((out > 0).flatten().cpu()))
+        for layer in layers
+    ]
+    try:
+        render(generator, routes)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return float(torch.cat(positive).float().mean())
 
 
 def _weights(instance: nn.Module) -> list[Tensor]:
