@@ -65,23 +65,24 @@ def to_dict(config: Config) -> dict[str, Any]:
     return {"kind": kind, **dataclasses.asdict(config)}
 
 
-def from_dict(data: Mapping[str, Any]) -> Config:
+def from_dict(data: Any) -> Config:
     """Returns the config that `to_dict` wrote (or JSON of it); every value is checked.
 
     A key that an earlier version did not have takes its default, which is what that version did.
     """
+    expects = "expected nested names and values, as to_dict writes"
+    if not isinstance(data, Mapping):
+        raise UserError(f"config is a {type(data).__name__}; {expects}")
     try:
         leaves = dict(_leaves(data))
-    except (AttributeError, RecursionError):
-        raise UserError(
-            f"config is a {type(data).__name__}; expected nested names and values, as to_dict writes"
-        ) from None
+    except RecursionError:
+        raise UserError(f"config is nested without end; {expects}") from None
     kind = leaves.pop("kind", None)
     if not isinstance(kind, str) or kind not in KINDS:
         raise UserError(f"config of kind {kind!r}; expected one of {', '.join(KINDS)}")
     expected = flatten(KINDS[kind](name=""))
     if unknown := sorted(leaves.keys() - expected.keys()):
-        raise UserError(f"config has unknown keys {', '.join(unknown)}; expected {', '.join(expected)}")
+        raise UserError(f"config has unknown keys {reprlib.repr(unknown)}; expected {', '.join(expected)}")
     if "name" not in leaves:
         raise UserError("config has no name; expected that of its experiment")
     return _build(KINDS[kind], {**expected, **leaves})

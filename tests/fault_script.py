@@ -82,7 +82,7 @@ class Book:
 
     def __init__(self, job: dict, home: Path) -> None:
         self.root = Path(job["root"])
-        self.built = home / "html"
+        self.built = home / "html-smoke"
         self.executed = home / "executed" / "smoke" / "01_x.ipynb"
 
     def run(self) -> None:
