@@ -18,7 +18,7 @@ from rpgan.launch import code_link
 from rpgan.models.generator import RandomPathGenerator
 from rpgan.results import CHECKOUT
 
-EXPLORED = "mnist-rpgan"  # the checkpoint on the page: any small sn-resnet
+EXPLORED = "cifar10-explorer"  # the checkpoint on the page: any small sn-resnet
 MODEL_SCRIPT = "explorer-model.js"
 GRID = "explorer-grid.png"
 SCRIPTS = (MODEL_SCRIPT, "explorer-engine.js", "explorer-controls.js")  # in the order in which they run
