@@ -69,8 +69,10 @@ def _listing(found: Sequence[Path], score: str) -> tuple[list[str], list[list[st
 def quality(score: dict[str, Any]) -> str:
     """Words a card's score: the value, its features where it has some, and how many images it is of."""
     _, _, features = score["name"].partition("frechet_")
-    value = f"{score['value']:.3g}, {features}" if features else f"{score['name']} {score['value']:.1%}"
-    return f"{value} (n = {score['n']:,})"
+    value, n = score["value"], f"(n = {score['n']:,})"
+    if not features:
+        return f"{score['name']} {value:.1%} {n}"
+    return f"{value:,.0f}, {features} {n}" if value >= 1_000 else f"{value:.3g}, {features} {n}"
 
 
 def _departures_listing(found: Sequence[Path]) -> tuple[list[str], list[list[str]]]:

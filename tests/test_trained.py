@@ -27,6 +27,7 @@ def test_departures_are_all_that_differs_from_the_paper(tmp_path: Path) -> None:
 def test_scores_say_their_features_and_their_number_of_images() -> None:
     distance = {"name": "frechet_pixels", "value": 12.345, "n": 5000}
     assert trained.quality(distance) == "12.3, pixels (n = 5,000)"
+    assert trained.quality({**distance, "value": 2276.9}) == "2,277, pixels (n = 5,000)"
     assert trained.quality({"name": "error", "value": 0.115, "n": 10}) == "error 11.5% (n = 10)"
 
 
