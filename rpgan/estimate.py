@@ -34,7 +34,7 @@ def trainings(notebook: Path, profile: str, parameters: Mapping[str, Any]) -> li
             config = resolve(name, profile, own)
             if not _is_there(name, profile, changes):
                 where = f"watch {run_directory(config, profile, own) / 'log.jsonl'}"
-                remedy = f"not here, train it first: rpgan train {name}"
+                remedy = f"not here: rpgan train {name}"
                 lines.append(f"{name}: {_effort(config)}; {remedy if _refuses(profile, changes) else where}")
     return lines + _sweeps(notebook, profile, parameters)
 

@@ -170,7 +170,7 @@ def _announce(
     if profile != "smoke":
         from rpgan.estimate import trainings  # loads torch
 
-        lines += [f"{'':<20} needs {line}" for line in trainings(notebook, profile, parameters)]
+        lines += [f"{'':<20} asks for {line}" for line in trainings(notebook, profile, parameters)]
     return lines
 
 

@@ -57,7 +57,7 @@ def test_what_is_committed_needs_no_training(notebook: Path, monkeypatch: pytest
     monkeypatch.setattr(estimate, "resolve", lambda name, *_: estimate.EXPERIMENTS[name])
     monkeypatch.setattr(estimate, "_effort", lambda config: "hours")
     assert estimate.trainings(notebook, "book", {}) == [
-        "celeba-dcgan: hours; not here, train it first: rpgan train celeba-dcgan"
+        "celeba-dcgan: hours; not here: rpgan train celeba-dcgan"
     ]
 
 
