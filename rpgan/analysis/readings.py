@@ -15,6 +15,9 @@ from rpgan.models.bucket import Bucket
 from rpgan.models.generator import RandomPathGenerator, render
 from rpgan.results import Result
 
+# Whose instances are compared; the two explorers differ in their activation alone.
+NETWORKS = ("cifar10-rpgan", "cifar10-explorer", "cifar10-explorer-relu", "sprites-rpgan", "mnist-rpgan")
+
 
 def correlated_bucket(correlation: float, n_weights: int, rng: torch.Generator) -> Bucket:
     """Two linear instances whose weights are normal with this correlation, in [0, 1]."""
