@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
 from jaxtyping import Float, Int64, UInt8
@@ -122,26 +123,22 @@ def hidden_on(generator: RandomPathGenerator, routes: Int64[Tensor, "n n_buckets
     The mean over channels, positions and distinct beginnings of the routes. Near 0 next to nothing passes the
     block's ReLU, and its instances give what their skip connection gives.
     """
-    found = {}
+    positive: dict[str, list[Tensor]] = {}
+    hooks = []
     for bucket, layer in enumerate(generator.buckets):
-        blocks = [instance for instance in layer.instances if isinstance(instance, UpBlock)]
-        if blocks:
-            found[f"bucket {bucket + 1}"] = _share_positive([b.conv1 for b in blocks], generator, routes)
-    return found
-
-
-def _share_positive(layers: Sequence[nn.Module], generator: RandomPathGenerator, routes: Tensor) -> float:
-    positive: list[Tensor] = []
-    hooks = [
-        layer.register_forward_hook(lambda _, args, out: positive.append((out > 0).flatten().cpu()))
-        for layer in layers
-    ]
+        for block in (instance for instance in layer.instances if isinstance(instance, UpBlock)):
+            signs = positive.setdefault(f"bucket {bucket + 1}", [])
+            hooks.append(block.conv1.register_forward_hook(partial(_note_signs, signs)))
     try:
         render(generator, routes)
     finally:
         for hook in hooks:
             hook.remove()
-    return float(torch.cat(positive).float().mean())
+    return {name: float(torch.cat(signs).float().mean()) for name, signs in positive.items()}
+
+
+def _note_signs(signs: list[Tensor], _: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> None:
+    signs.append((out > 0).flatten().cpu())
 
 
 def _weights(instance: nn.Module) -> list[Tensor]:
