@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from jaxtyping import UInt8
 from torch import Tensor
 
 from rpgan.analysis.variation import bucket_diversity, plural_buckets
@@ -16,14 +15,14 @@ from rpgan.checkpoint import load_config, load_generator
 from rpgan.config import DataConfig, GanConfig
 from rpgan.datasets.catalogue import find
 from rpgan.errors import UserError
-from rpgan.images import to_uint8
 from rpgan.metrics.color import color_distances, hellinger
 from rpgan.metrics.features import Extractor
 from rpgan.metrics.frechet import Moments, frechet_distance
 from rpgan.metrics.knn import density_coverage, precision_recall
 from rpgan.metrics.perceptual import FeatureDistance, load_lpips
 from rpgan.metrics.prd import prd
-from rpgan.models.generator import RandomPathGenerator, render
+from rpgan.models.draws import draw
+from rpgan.models.generator import RandomPathGenerator
 from rpgan.references import Reference, available, find_reference, fitting, mean_histogram
 from rpgan.results import save
 from rpgan.training.score import Score
@@ -72,7 +71,7 @@ def evaluate(
     real = DataConfig(data) if data else config.data
     find(real.name)
     generator = load_generator(model).to(device)
-    images = _sample(generator, n, seed)
+    images = draw(generator, n, torch.Generator().manual_seed(seed))
     networks, absent = available(extractors or fitting(real), images[:1], device)
     scores: list[Quality] = []
     try:
@@ -92,12 +91,6 @@ def evaluate(
     absent |= {s.name: f"the value is {s.value}" for s in scores if not math.isfinite(s.value)}
     finite = [score for score in scores if math.isfinite(score.value)]
     return Evaluation(str(model), finite, absent, time.perf_counter() - started)
-
-
-def _sample(generator: RandomPathGenerator, n: int, seed: int) -> UInt8[Tensor, "n c h w"]:
-    rng = torch.Generator().manual_seed(seed)
-    routes, latents = generator.sample_paths(n, rng), generator.sample_latents(n, rng)
-    return to_uint8(render(generator, routes, latents))
 
 
 def compare(

@@ -11,9 +11,8 @@ from torch import Tensor
 from rpgan.checkpoint import CARD, load_card, load_config, load_generator
 from rpgan.config import GanConfig
 from rpgan.experiments import EXPERIMENTS
-from rpgan.images import to_uint8
 from rpgan.launch import code_link
-from rpgan.models.generator import render
+from rpgan.models.draws import draw
 from rpgan.overrides import flatten
 from rpgan.pages import table
 from rpgan.results import CHECKOUT
@@ -104,8 +103,7 @@ def _shown(value: object) -> str:
 def first_images(checkpoint: Path) -> Tensor:
     """Images of the first paths, and latents where it has some, that a seed gives; uint8 (COLUMNS, 3, …)."""
     rng, generator = torch.Generator().manual_seed(0), load_generator(checkpoint)
-    routes, latents = generator.sample_paths(COLUMNS, rng), generator.sample_latents(COLUMNS, rng)
-    images = to_uint8(render(generator, routes, latents)).expand(-1, 3, -1, -1)
+    images = draw(generator, COLUMNS, rng).expand(-1, 3, -1, -1)
     return F.interpolate(images, size=(SIZE, SIZE), mode="nearest")
 
 

@@ -17,6 +17,7 @@ from rpgan.images import to_uint8
 from rpgan.metrics.features import Extractor
 from rpgan.metrics.frechet import Moments, frechet_distance
 from rpgan.metrics.seeds import Spread
+from rpgan.models.draws import draw
 from rpgan.models.generator import RandomPathGenerator, render
 from rpgan.models.stacked import StackedLinear, rebuilt
 from rpgan.results import Result
@@ -224,7 +225,7 @@ def shift(
     joined, shifts = [generator.bucket_sizes[bucket] for bucket in buckets], []
     for _ in range(n_choices):
         made = images_of_kept(generator, buckets, sample_tuples(joined, k, rng), n, rng)
-        one, other = (to_uint8(render(generator, generator.sample_paths(n, rng))) for _ in range(2))
+        one, other = (draw(generator, n, rng) for _ in range(2))
         apart = distance_to(one, extractor)
         shifts.append((apart(made) - apart(other)) / distance(one))
     found = Spread(tuple(shifts))

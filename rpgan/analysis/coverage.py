@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import torch
 
-from rpgan.images import to_uint8
 from rpgan.metrics.features import Extractor
 from rpgan.metrics.frechet import Moments, frechet_distance
 from rpgan.metrics.seeds import Spread, ratio_of_means
-from rpgan.models.generator import RandomPathGenerator, render
+from rpgan.models.draws import draw
+from rpgan.models.generator import RandomPathGenerator
 from rpgan.results import Result
 
 BATCH = 250  # images in memory at once
@@ -42,7 +42,5 @@ def _distance(
 ) -> float:
     moments = Moments()
     for start in range(0, n, BATCH):
-        k = min(BATCH, n - start)
-        routes, latents = generator.sample_paths(k, rng), generator.sample_latents(k, rng)
-        moments.update(extractor(to_uint8(render(generator, routes, latents))))
+        moments.update(extractor(draw(generator, min(BATCH, n - start), rng)))
     return frechet_distance(real, moments)

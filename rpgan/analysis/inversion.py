@@ -14,6 +14,7 @@ from rpgan.images import to_uint8
 from rpgan.intervals import central_interval, resampled_sums
 from rpgan.metrics.features import load_extractor
 from rpgan.metrics.tone import pixel_change
+from rpgan.models.draws import draw
 from rpgan.models.generator import RandomPathGenerator, render
 from rpgan.models.inverter import Inverter, most_probable, read
 from rpgan.references import STAND_INS
@@ -139,7 +140,7 @@ def over_random(
     1 means that the paths say nothing of the images, 0 that they make them exactly.
     """
     made = to_uint8(render(generator, routes))
-    random = to_uint8(render(generator, generator.sample_paths(len(images) * repeats, rng)))
+    random = draw(generator, len(images) * repeats, rng)
     repeated = images.repeat_interleave(repeats, dim=0)
     ratios = {}
     for name, measure in measures.items():

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from rpgan.config import GanConfig
 from rpgan.errors import UserError
-from rpgan.images import to_uint8
 from rpgan.metrics.features import Extractor
 from rpgan.metrics.frechet import Moments, frechet_distance
 from rpgan.metrics.knn import density_coverage, precision_recall
 from rpgan.metrics.prd import PrdCurve, prd
 from rpgan.metrics.seeds import Spread, ratio_of_means
-from rpgan.models.generator import RandomPathGenerator, render
+from rpgan.models.draws import draw
+from rpgan.models.generator import RandomPathGenerator
 from rpgan.references import available, find_reference
 from rpgan.results import Result
 
@@ -98,11 +98,7 @@ def draw_sets(
     generator: RandomPathGenerator, n: int, n_sets: int, rng: torch.Generator
 ) -> list[UInt8[Tensor, "n c h w"]]:
     """Draws independent sets of n images each."""
-    sets = []
-    for _ in range(n_sets):
-        routes, latents = generator.sample_paths(n, rng), generator.sample_latents(n, rng)
-        sets.append(to_uint8(render(generator, routes, latents)))
-    return sets
+    return [draw(generator, n, rng) for _ in range(n_sets)]
 
 
 @dataclass(frozen=True)

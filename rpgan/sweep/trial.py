@@ -15,9 +15,8 @@ from rpgan.checkpoint import load_card, load_generator
 from rpgan.config import DataConfig, GanConfig
 from rpgan.errors import UserError
 from rpgan.evaluate import compare
-from rpgan.images import to_uint8
 from rpgan.metrics.features import Extractor, load_extractor
-from rpgan.models.generator import render
+from rpgan.models.draws import draw
 from rpgan.obtain import train_experiment
 from rpgan.references import Reference, find_reference
 from rpgan.results import save
@@ -87,8 +86,7 @@ def run_trial(trial: Trial, device: str = "auto") -> Row:
         )
         generator = load_generator(best).to(place)
         rng = torch.Generator().manual_seed(FINAL_SEED)
-        routes, latents = generator.sample_paths(trial.n, rng), generator.sample_latents(trial.n, rng)
-        images = to_uint8(render(generator, routes, latents))
+        images = draw(generator, trial.n, rng)
         final = [asdict(score) for score in compare(reference, images, networks, FINAL_SEED)]
         row = _row(trial, final)
         save(trial.directory / "result.json", asdict(row))

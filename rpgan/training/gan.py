@@ -15,13 +15,14 @@ from rpgan.checkpoint import load_generator
 from rpgan.config import GanConfig
 from rpgan.datasets import ImageDataset
 from rpgan.errors import UserError
-from rpgan.images import tile, to_float, to_uint8
+from rpgan.images import tile, to_float
 from rpgan.losses import ADVERSARIAL, all_pairs_diversity, gradient_penalty, pair_diversity
 from rpgan.metrics.features import load_extractor
 from rpgan.metrics.frechet import Moments, frechet_distance
 from rpgan.models.discriminator import build_discriminator
+from rpgan.models.draws import draw
 from rpgan.models.extend import begin_as
-from rpgan.models.generator import build_generator, render
+from rpgan.models.generator import build_generator
 from rpgan.training.batches import step_rng
 from rpgan.training.parameters import build_adam, freeze_all_but, frozen, named_prefixes, trained_by
 from rpgan.training.ranks import Ranks
@@ -176,7 +177,7 @@ class GanTask:
         features, n = self.config.train.features, self.config.train.evaluate_n
         self._real = self._real or self._held_out_moments(n)
         fake = Moments()
-        for part in self._samples(n, step_rng(0, 1, EVALUATION)).split(500):
+        for part in draw(self.model, n, step_rng(0, 1, EVALUATION)).split(500):
             fake.update(self.extractor(part))
         distance = frechet_distance(self._real, fake)
         return [Score(f"frechet_{features}", distance, n, 0, f"{self._real.n} held-out images")]
@@ -190,11 +191,7 @@ class GanTask:
 
     def sheet(self) -> Tensor:
         """64 samples on fixed paths, as one uint8 image (c, h, w)."""
-        return tile(self._samples(64, step_rng(0, 0, SHEET)), columns=8)
-
-    def _samples(self, n: int, rng: torch.Generator) -> Tensor:
-        routes, latents = self.model.sample_paths(n, rng), self.model.sample_latents(n, rng)
-        return to_uint8(render(self.model, routes, latents))
+        return tile(draw(self.model, 64, step_rng(0, 0, SHEET)), columns=8)
 
     def about(self) -> dict[str, object]:
         """What the card says of the training beside its config."""

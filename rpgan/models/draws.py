@@ -1,0 +1,14 @@
+"""Images of random paths, which is what most scores are of."""
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from rpgan.images import to_uint8
+from rpgan.models.generator import RandomPathGenerator, render
+
+
+def draw(generator: RandomPathGenerator, n: int, rng: torch.Generator) -> UInt8[Tensor, "n c h w"]:
+    """Draws n uniform paths, and Gaussian latents where the generator takes them, and renders them."""
+    routes, latents = generator.sample_paths(n, rng), generator.sample_latents(n, rng)
+    return to_uint8(render(generator, routes, latents))
