@@ -204,7 +204,7 @@ def compare(
     seed = int(torch.randint(2**31, (), generator=rng))
     shape = config.generator.image_shape
     reference = find_reference(config.data, shape, n, seed, {features: extractor})
-    real = reference.moments[features]
+    real = reference.moments_in(features)
     looks = {}
     for name, generator in generators.items():
         images, grids, made = _drawn(generator, extractor, n, rng)

@@ -41,7 +41,7 @@ class Yardstick:
         network = load_extractor(features, device)
         shape = config.generator.image_shape
         reference = find_reference(config.data, shape, n, seed, {features: network})
-        return cls(network, reference.moments[features], reference.about)
+        return cls(network, reference.moments_in(features), reference.about)
 
     def distance(self, images: UInt8[Tensor, "n c h w"]) -> float:
         """Fréchet distance of images to the real ones, an FID only in the features "inception"."""
