@@ -65,7 +65,7 @@ def pair_diversity(bucket: Bucket, rng: torch.Generator, margin: float = 1.5) ->
     its gradient is zero (the released code's reading; specification, point 3).
     """
     i, j = torch.randperm(len(bucket), generator=rng)[:2].tolist()
-    pairs = zip(_weights(bucket.instances[i]), _weights(bucket.instances[j]), strict=True)
+    pairs = zip(weights_of(bucket.instances[i]), weights_of(bucket.instances[j]), strict=True)
     value = torch.stack([_normalised_distance(a, b) for a, b in pairs]).mean()
     return value if value < margin else value.detach()
 
@@ -77,12 +77,13 @@ def all_pairs_diversity(bucket: Bucket) -> Tensor:
     Σ_{i≠j} ‖w_i − w_j‖² = 2m Σ_i ‖w_i − w̄‖² no pair is formed; the value lies in [0, 2m²].
     """
     m = len(bucket)
-    stacks = [torch.stack(w).flatten(1) for w in zip(*map(_weights, bucket.instances), strict=True)]
+    stacks = [torch.stack(w).flatten(1) for w in zip(*map(weights_of, bucket.instances), strict=True)]
     spreads = [(w - w.mean(0)).square().mean() / w.var(correction=0) for w in stacks]
     return 2 * m * m * torch.stack(spreads).mean()
 
 
-def _weights(instance: nn.Module) -> list[Tensor]:
+def weights_of(instance: nn.Module) -> list[Tensor]:
+    """The weights of an instance, without its biases, which do not count for diversity."""
     return [p for name, p in instance.named_parameters() if name.rpartition(".")[2] == "weight"]
 
 

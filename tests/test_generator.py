@@ -14,7 +14,8 @@ from rpgan.config import GanConfig, GeneratorConfig, standard_twin
 from rpgan.errors import UserError
 from rpgan.experiments import EXPERIMENTS, RESNET_64, RESNET_128
 from rpgan.models.bucket import STRATEGIES
-from rpgan.models.generator import ARCHITECTURES, RandomPathGenerator, build_generator, eval_mode, render
+from rpgan.models.generator import ARCHITECTURES, RandomPathGenerator, build_generator, render
+from rpgan.models.modes import eval_mode, routed_by
 
 BASE = {
     "sn-resnet-32": GeneratorConfig(widths=(6, 4, 4, 5), bucket_sizes=(3, 2, 3, 1, 4)),
@@ -179,6 +180,13 @@ def test_eval_mode_restores_after_an_error():
         assert not module.training
         1 / 0  # noqa: B018
     assert [m.training for m in module.modules()] == [True, True, False]
+
+
+def test_a_strategy_holds_inside_its_block_only(generator):
+    with pytest.raises(ZeroDivisionError), routed_by("batched", generator):
+        assert generator.strategy == "batched"
+        1 / 0  # noqa: B018
+    assert generator.strategy == "auto"
 
 
 def test_a_learned_latent_learns_a_fixed_one_does_not():

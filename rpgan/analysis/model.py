@@ -12,6 +12,7 @@ from rpgan.config import GanConfig, GeneratorConfig, standard_twin
 from rpgan.losses import all_pairs_diversity
 from rpgan.models.bucket import STRATEGIES
 from rpgan.models.generator import RandomPathGenerator, build_generator, render
+from rpgan.models.modes import eval_mode, routed_by
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,8 @@ def multiplications_over_twin(config: GeneratorConfig, n: int = 2) -> float:
 
 @torch.no_grad()
 def _flops(generator: RandomPathGenerator, routes: Tensor, latents: Tensor | None) -> int:
-    with FlopCounterMode(display=False) as counter:
-        generator.eval()(routes, latents)
+    with FlopCounterMode(display=False) as counter, eval_mode(generator):
+        generator(routes, latents)
     return counter.get_total_flops()
 
 
@@ -106,18 +107,18 @@ def distinct_images(generator: RandomPathGenerator) -> int:
 @torch.no_grad()
 def routing_deviation(generator: RandomPathGenerator, routes: Tensor) -> dict[str, float]:
     """Largest difference of each routing strategy's images to those of one call a row, in [−1, 1] units."""
-    previous, images = generator.strategy, {}
+    images = {}
     for strategy in STRATEGIES:
-        generator.strategy = strategy
-        images[strategy] = generator.eval()(routes)
-    generator.strategy = previous
+        with eval_mode(generator), routed_by(strategy, generator):
+            images[strategy] = generator(routes)
     return {name: float((i - images["per_sample"]).abs().max()) for name, i in images.items()}
 
 
 def twin_images_equal(network: nn.Sequential, routed: RandomPathGenerator, latents: Tensor) -> bool:
     """Whether a network and its routed form with one instance a bucket give the same bits (section 3.2)."""
     single = torch.zeros(len(latents), len(routed.buckets), dtype=torch.int64)
-    return torch.equal(network.eval()(latents), routed.eval()(single, latents))
+    with eval_mode(network), eval_mode(routed):
+        return torch.equal(network(latents), routed(single, latents))
 
 
 @torch.no_grad()

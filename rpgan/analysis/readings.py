@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from rpgan import paths
 from rpgan.errors import UserError
-from rpgan.losses import pair_diversity
+from rpgan.losses import pair_diversity, weights_of
 from rpgan.models.blocks import UpBlock
 from rpgan.models.bucket import Bucket
 from rpgan.models.generator import RandomPathGenerator, render
+from rpgan.models.modes import routed_by
 from rpgan.results import Result
 
 # Whose instances are compared; the two explorers differ in their activation alone.
@@ -50,7 +51,7 @@ def pair_term(
 def _gradient_norm(value: Tensor, bucket: Bucket) -> float:
     if not value.requires_grad:
         return 0.0
-    weights = [w for instance in bucket.instances for w in _weights(instance)]
+    weights = [w for instance in bucket.instances for w in weights_of(instance)]
     gradients = torch.autograd.grad(value, weights)
     return float(torch.cat([g.flatten() for g in gradients]).norm())
 
@@ -69,13 +70,16 @@ def weight_distances(bucket: Bucket) -> Float[Tensor, "m m"] | None:
 
     0 for equal instances, 1 for independent ones. A weight that is one number everywhere says nothing and is
     left out: of a bucket that is stored as the table of its outcomes, nothing is left, and None is returned.
+    The matrix is on the CPU.
     """
-    stacks = [torch.stack(w).flatten(1).double() for w in zip(*map(_weights, bucket.instances), strict=True)]
+    stacks = [
+        torch.stack(w).flatten(1).double() for w in zip(*map(weights_of, bucket.instances), strict=True)
+    ]
     scaled = [w / w.std(correction=0) for w in stacks if w.std(correction=0) > 0]
     if not scaled:
         return None
     apart = [torch.cdist(w, w, compute_mode="donot_use_mm_for_euclid_dist") ** 2 for w in scaled]
-    return torch.stack([d / w.shape[1] for d, w in zip(apart, scaled, strict=True)]).mean(0) / 2
+    return torch.stack([d / w.shape[1] for d, w in zip(apart, scaled, strict=True)]).mean(0).cpu() / 2
 
 
 def least_apart(generator: RandomPathGenerator) -> dict[str, float]:
@@ -130,7 +134,8 @@ def hidden_on(generator: RandomPathGenerator, routes: Int64[Tensor, "n n_buckets
             signs = positive.setdefault(f"bucket {bucket + 1}", [])
             hooks.append(block.conv1.register_forward_hook(partial(_note_signs, signs)))
     try:
-        render(generator, routes)
+        with routed_by("by_instance", generator):  # whose instances are called, so that hooks see them
+            render(generator, routes)
     finally:
         for hook in hooks:
             hook.remove()
@@ -139,10 +144,6 @@ def hidden_on(generator: RandomPathGenerator, routes: Int64[Tensor, "n n_buckets
 
 def _note_signs(signs: list[Tensor], _: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> None:
     signs.append((out > 0).flatten().cpu())
-
-
-def _weights(instance: nn.Module) -> list[Tensor]:
-    return [p for name, p in instance.named_parameters() if name.rpartition(".")[2] == "weight"]
 
 
 def idle_drift(

@@ -10,7 +10,8 @@ from rpgan import paths as path
 from rpgan.analysis.compression import compress
 from rpgan.analysis.speed import Call, per_image
 from rpgan.benchmark.networks import CHUNK, NaiveTask, Networks, Size, one_by_one
-from rpgan.models.generator import RandomPathGenerator, build_generator, eval_mode, render
+from rpgan.models.generator import RandomPathGenerator, build_generator, render
+from rpgan.models.modes import eval_mode
 from rpgan.models.stacked import stacked
 from rpgan.training.gan import GanTask
 from rpgan.training.machine import PRECISIONS

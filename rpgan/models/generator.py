@@ -1,7 +1,6 @@
 """The random path generator: G(s) = B_n,s_n ∘ … ∘ B_1,s_1 (Z), section 3.2."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import cast
 
@@ -14,6 +13,7 @@ from rpgan.config import GeneratorConfig
 from rpgan.errors import UserError
 from rpgan.models.blocks import UpBlock, UpConv, activation, conv3x3, initialised
 from rpgan.models.bucket import Bucket
+from rpgan.models.modes import eval_mode
 
 
 class RandomPathGenerator(nn.Module):
@@ -119,18 +119,6 @@ LATENTS: dict[str, Callable[[RandomPathGenerator, Tensor], None]] = {
     "fixed": _fixed,
     "gaussian": _gaussian,
 }
-
-
-@contextmanager
-def eval_mode(module: nn.Module) -> Iterator[None]:
-    """Evaluates a module inside the block and restores the mode of each of its parts behind it."""
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, training in modes:
-            part.training = training
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from rpgan.config import InversionConfig
 from rpgan.errors import UserError
 from rpgan.images import to_float
-from rpgan.models.generator import eval_mode
+from rpgan.models.modes import eval_mode
 
 KERNELS = (5, 1, 1, 5, 1, 1, 3, 1)  # of all convolutions but the last, Lin et al. (2014), CIFAR-10
 POOLED = (2, 5)  # convolutions that a pooling follows

@@ -12,7 +12,7 @@ from rpgan.datasets import ImageDataset
 from rpgan.errors import UserError
 from rpgan.images import to_float
 from rpgan.models.classifier import build_classifier
-from rpgan.models.generator import eval_mode
+from rpgan.models.modes import eval_mode
 from rpgan.training.batches import step_rng
 from rpgan.training.score import Score
 

@@ -1,0 +1,36 @@
+"""Ways to run a network for a while: what a block changes is as before behind it, errors or not."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol, runtime_checkable
+
+from torch import nn
+
+
+@runtime_checkable
+class Routed(Protocol):
+    """What sends its rows through buckets by a strategy of its own."""
+
+    strategy: str
+
+
+@contextmanager
+def eval_mode(module: nn.Module) -> Iterator[None]:
+    """Evaluates a module inside the block and restores the mode of each of its parts behind it."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
+@contextmanager
+def routed_by(strategy: str, generator: Routed) -> Iterator[None]:
+    """Routes a generator by one of `bucket.STRATEGIES` inside the block."""
+    previous, generator.strategy = generator.strategy, strategy
+    try:
+        yield
+    finally:
+        generator.strategy = previous
