@@ -63,6 +63,34 @@ def test_rows_are_reordered_in_any_memory_format(formatted, rng):
     assert taken.stride() == x[order].stride()
 
 
+class Doubled(UpConv):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 2 * super().forward(x)
+
+
+class Parametric(UpBlock):
+    def __init__(self) -> None:
+        super().__init__(3, 3)
+        self.activation = nn.PReLU(init=float(torch.rand(())))
+
+
+@pytest.mark.parametrize("make", [lambda: Doubled(3, 2), Parametric], ids=["forward", "weights"])
+def test_what_an_instance_adds_to_its_layers_counts_in_training_too(make, rng):
+    torch.manual_seed(0)
+    bucket, index = Bucket(make() for _ in range(4)).double(), torch.tensor(INDICES["mixed"])
+    x = torch.randn(len(index), 3, 4, 4, generator=rng, dtype=torch.float64)
+    for e, g in zip(*(routed(bucket, x, index, s) for s in ("per_sample", "by_instance")), strict=True):
+        if e is not None:
+            torch.testing.assert_close(g, e, rtol=1e-12, atol=1e-12)
+
+
+def test_hooks_on_an_instance_fire_in_training(rng):
+    bucket, rows = Bucket(UpConv(3, 2) for _ in range(2)), []
+    bucket.instances[1].register_forward_hook(lambda _, args, out: rows.append(len(out)))
+    bucket(torch.randn(3, 3, 4, 4, generator=rng), torch.tensor([1, 0, 1]), "by_instance")
+    assert rows == [2]
+
+
 def test_an_instance_that_was_not_drawn_has_no_gradient(rng):
     bucket = Bucket(nn.Linear(2, 2) for _ in range(3))
     for strategy in STRATEGIES:

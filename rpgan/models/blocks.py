@@ -32,8 +32,26 @@ def conv3x3(channels: int, out_channels: int, gain: float = 1.0) -> nn.Conv2d:
     return initialised(nn.Conv2d(channels, out_channels, 3, padding=1), gain)
 
 
-class UpBlock(nn.Module):
+class Layered(nn.Module):
+    """An instance whose weights are those of named layers, around which the rest is the same for all.
+
+    So that the rest can run once on the rows of many such instances (`bucket.by_instance`).
+    """
+
+    layers: tuple[str, ...]  # names of the layers; no other part may have weights
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.through(x, lambda name, x: self.get_submodule(name)(x))
+
+    def through(self, x: Tensor, layer: Layers) -> Tensor:
+        """The instance around layers that are called by their names: its own, or those of many."""
+        raise NotImplementedError
+
+
+class UpBlock(Layered):
     """Residual block of a generator without norms, (n, c, h, w) → (n, c', 2h, 2w)."""
+
+    layers = ("conv1", "conv2", "skip")
 
     def __init__(self, channels: int, out_channels: int, leak: float = 0.0) -> None:
         super().__init__()
@@ -42,11 +60,7 @@ class UpBlock(nn.Module):
         self.conv2 = conv3x3(out_channels, out_channels, math.sqrt(2))
         self.skip = conv3x3(channels, out_channels) if channels != out_channels else nn.Identity()
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.through(x, lambda name, x: self.get_submodule(name)(x))
-
     def through(self, x: Tensor, layer: Layers) -> Tensor:
-        """The block around layers that are called by their names: its own, or those of many such blocks."""
         residual = layer("conv1", upsampled(self.activation(x)))
         return layer("conv2", self.activation(residual)) + layer("skip", upsampled(x))
 
@@ -56,18 +70,16 @@ def upsampled(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2, mode="nearest")
 
 
-class UpConv(nn.Module):
+class UpConv(Layered):
     """Transposed 5×5 convolution of a DCGAN generator, (n, c, h, w) → (n, c', 2h, 2w)."""
+
+    layers = ("conv",)
 
     def __init__(self, channels: int, out_channels: int) -> None:
         super().__init__()
         self.conv = initialised(nn.ConvTranspose2d(channels, out_channels, 5, stride=2, padding=1))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.through(x, lambda _, x: self.conv(x))
-
     def through(self, x: Tensor, layer: Layers) -> Tensor:
-        """The layer around its convolution, which may be those of many such layers (see UpBlock)."""
         return layer("conv", x)[..., :-1, :-1]  # stride 2 and padding 1 leave one row and column too many
 
 

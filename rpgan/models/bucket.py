@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from rpgan.errors import UserError
+from rpgan.models.blocks import Layered
 
 STACKED = 2**30  # most bytes that `auto` lets `batched` copy for a bucket
 
@@ -61,8 +62,8 @@ def by_instance(instances: nn.ModuleList, x: Tensor, index: Tensor) -> Tensor:
     """Sorts the rows by instance, runs each drawn instance once on its share, and sorts back.
 
     Where gradients are recorded, each operation costs more than its numbers: of instances made of layers
-    (`through`, see blocks.UpBlock) only the layers run share by share then, and what has no weights runs once
-    on all rows. Elsewhere shares run through the whole instance, since they fit into a processor's cache.
+    (blocks.Layered) only the layers run share by share then, and what has no weights runs once on all rows.
+    Elsewhere shares run through the whole instance, since they fit into a processor's cache.
     """
     order = index.argsort(stable=True)
     drawn, shares = index[order].unique_consecutive(return_counts=True)
@@ -76,9 +77,17 @@ def by_instance(instances: nn.ModuleList, x: Tensor, index: Tensor) -> Tensor:
         return torch.cat([run(piece) for run, piece in zip(layers, x.split(sizes), strict=True)])
 
     x = reordered(x, order, back)
-    in_layers = torch.is_grad_enabled() and hasattr(used[0], "through")
-    out = used[0].through(x, layer) if in_layers else layer("", x)
+    one = used[0]
+    in_layers = torch.is_grad_enabled() and isinstance(one, Layered) and all(map(_is_plain, used))
+    out = one.through(x, layer) if in_layers else layer("", x)
     return reordered(out, back, order)
+
+
+def _is_plain(instance: Layered) -> bool:
+    """Whether an instance is its layers: no `forward` of its own, no hooks, no weights beside them."""
+    beside = {name.partition(".")[0] for name, _ in instance.named_parameters()} - set(instance.layers)
+    hooked = instance._forward_hooks or instance._forward_pre_hooks
+    return type(instance).forward is Layered.forward and not hooked and not beside
 
 
 class Reordered(torch.autograd.Function):
