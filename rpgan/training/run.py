@@ -4,7 +4,6 @@ Resume is running the same command again: networks, optimisers and the step are 
 function of (seed, step), and files are written aside and renamed.
 """
 
-import io
 import json
 import math
 import sys
@@ -92,8 +91,12 @@ class Run:
                 e: self.step % every == 0 or self.step == train.steps for e, every in self._rhythm().items()
             }
             if any(due.values()):
-                self.seconds += time.perf_counter() - started
-                self._log_losses(window, time.perf_counter() - started)
+                losses = self._means(window)  # which waits for the device, so that its work is timed
+                seconds = time.perf_counter() - started
+                self.seconds += seconds
+                self._check_finite(losses, len(window))
+                self._log({"step": self.step, **losses, "step_seconds": seconds / len(window)})
+                self.fabric.log_dict(losses, step=self.step)
                 window = []
                 if due["evaluate"] and self.fabric.is_global_zero:
                     self._evaluate()
@@ -108,19 +111,19 @@ class Run:
             "save": self.config.train.save_every,
         }
 
-    def _log_losses(self, window: list[dict[str, Tensor]], seconds: float) -> None:
+    def _means(self, window: list[dict[str, Tensor]]) -> dict[str, float]:
         means = {key: torch.stack([w[key] for w in window]).mean() for key in window[0]}
-        losses = {key: float(cast(Tensor, self.fabric.all_reduce(mean))) for key, mean in means.items()}
+        return {key: float(cast(Tensor, self.fabric.all_reduce(mean))) for key, mean in means.items()}
+
+    def _check_finite(self, losses: dict[str, float], n_steps: int) -> None:
         bad = [key for key, value in losses.items() if not math.isfinite(value)]
         # The last update comes after its losses: what it left is what would be saved.
         bad += [key for key, part in self.task.state.items() if not _is_finite(part)]
         if bad:
             raise UserError(
-                f"{', '.join(bad)} not finite in steps {self.step - len(window) + 1} to {self.step}; "
+                f"{', '.join(bad)} not finite in steps {self.step - n_steps + 1} to {self.step}; "
                 f"expected finite numbers: lower the rates, {self.directory} keeps the last good state"
             )
-        self._log({"step": self.step, **losses, "step_seconds": seconds / len(window)})
-        self.fabric.log_dict(losses, step=self.step)
 
     def _evaluate(self) -> None:
         scores = self.task.evaluate()
@@ -156,10 +159,10 @@ class Run:
         if not self.fabric.is_global_zero:
             return
         # Fabric.save would write to the system's temporary folder, where a kill leaves it for ever.
-        content, parts = io.BytesIO(), cast(dict[str, Any], self.task.state)
-        torch.save({key: part.state_dict() for key, part in parts.items()} | self._progress(), content)
-        with replacing(self.directory / "state.pt") as aside:
-            aside.write_bytes(content.getbuffer())
+        parts = cast(dict[str, Any], self.task.state)
+        state = {key: part.state_dict() for key, part in parts.items()} | self._progress()
+        with replacing(self.directory / "state.pt") as aside, aside.open("wb") as file:
+            torch.save(state, file)  # to a name it would end the process on a full disk
 
     def _restore(self) -> None:
         state: dict[str, Any] = {**self.task.state, **self._progress()}
@@ -167,6 +170,8 @@ class Run:
         try:
             check_sums(path)
             self.fabric.load(path, state, weights_only=True)
+        except torch.OutOfMemoryError:  # a RuntimeError, of which the state is innocent
+            raise
         except DAMAGE as error:
             reason = " ".join(str(error).split())[:500]
             raise UserError(f"{path} cannot be resumed ({reason}); delete it to start over") from None
