@@ -19,14 +19,8 @@ from rpgan.presets import resolve
 from rpgan.results import build_root, check_profile, runs_root
 from rpgan.training import train
 
-# Settings in which an experiment may differ from the one that it starts from.
-OF_ONE_STAGE = (
-    "generator.bucket_sizes",
-    "train.initial",
-    "train.trainable",
-    "train.frozen_norm",
-    "data.classes",
-)
+# Settings in which an experiment must agree with the one that it starts from.
+OF_ALL_STAGES = ("generator.", "data.name", "data.path", "train.precision")
 
 
 def obtain_generator(
@@ -156,6 +150,15 @@ def _trained_now(experiment: str, profile: str, changes: Mapping[str, Any] | Non
     )
 
 
+def of_all_stages(changes: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Those changes of an experiment that hold for the one that it starts from too: layers and data."""
+    return {
+        key: value
+        for key, value in (changes or {}).items()
+        if key.startswith(OF_ALL_STAGES) and key != "generator.bucket_sizes"
+    }
+
+
 def train_experiment(
     experiment: str,
     profile: str,
@@ -169,8 +172,7 @@ def train_experiment(
     """Trains an experiment, and before it the one that it builds on; returns its best checkpoint."""
     config, initial = resolve(experiment, profile, changes), None
     if isinstance(config, GanConfig) and config.train.initial:
-        common = {key: value for key, value in (changes or {}).items() if key not in OF_ONE_STAGE}
-        initial = _trained_now(config.train.initial, profile, common, device)
+        initial = _trained_now(config.train.initial, profile, of_all_stages(changes), device)
     own = run_directory(config, profile, changes)
     if isinstance(config, InversionConfig):
         initial = _images_of(config, profile, None, device, _trained_now)

@@ -118,6 +118,19 @@ def test_a_finished_run_serves_the_book_and_an_unfinished_one_does_not(runs):
     assert obtain._finished(directory, longer) is None
 
 
+def test_what_changes_in_the_second_stage_leaves_the_first_as_it_is(runs, monkeypatch):
+    asked = []
+    monkeypatch.setattr(obtain, "_trained_now", lambda name, profile, changes, device: asked.append(changes))
+    changes = {
+        "train.steps": 5,
+        "generator.bucket_sizes": [30] * 5,
+        "generator.leak": 0.1,
+        "loss.diversity": "off",
+    }
+    train_experiment("mnist-incremental", "book", changes)
+    assert asked == [{"generator.leak": 0.1}]
+
+
 def test_who_asks_for_a_training_gets_those_that_it_builds_on(runs):
     train_experiment("mnist-incremental", "book")
     train_experiment("mnist-inversion", "book")
