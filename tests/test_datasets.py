@@ -252,6 +252,12 @@ def test_held_out_images_keep_the_classes_of_all(tmp_path: Path) -> None:
     assert train.all_labels().bincount().tolist() == [15, 14, 14]
 
 
+def test_a_class_has_one_number_in_both_splits(tmp_path: Path) -> None:
+    write_images(tmp_path / "set", ["train/a/1.png", "train/b/1.png", "train/c/1.png", "test/b/2.png"])
+    test = load_path(tmp_path / "set", "test")
+    assert test.class_names == ("a", "b", "c") and test.all_labels().tolist() == [1] and len(test) == 1
+
+
 def test_flat_folder_is_one_class_and_a_small_one_has_no_test_split(tmp_path: Path) -> None:
     write_images(tmp_path / "set", [f"{i:02}.png" for i in range(19)])
     flat = load_path(tmp_path / "set")

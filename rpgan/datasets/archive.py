@@ -51,7 +51,7 @@ class Folder:
             raise UserError(f"cannot read {self.path / name}: {error.strerror}") from error
 
     def _walk(self) -> Iterator[Entry]:
-        seen: set[str] = set()  # a link to a folder above would not end
+        seen = {os.path.realpath(self.path)}  # a link to a folder above would not end
         for top, folders, files in os.walk(self.path, followlinks=True):
             folders[:] = [f for f in sorted(folders) if os.path.realpath(Path(top, f)) not in seen]
             seen.update(os.path.realpath(Path(top, f)) for f in folders)

@@ -70,9 +70,9 @@ def load_folder(data: DataConfig, image_shape: tuple[int, ...], split: str) -> I
     cache under `<root>/raw/cache`. Raises UserError for a path, a layout or an image that cannot be read.
     """
     files = open_files(resolve(data.path))
-    images, chosen, part = select(files, split)
-    class_names, all_labels = _classes([e.name.removeprefix(f"{split}/") for e in images], files.path)
-    entries, labels = [images[i] for i in chosen], all_labels[torch.tensor(chosen)]
+    images, chosen, part = select(files, split)  # classes count over both splits
+    class_names, labels = _classes(images, chosen, files.path)
+    entries = [images[i] for i in chosen]
     names = tuple(e.name for e in entries)
     provenance = f"{data.name} from {files.path.name}, {part}: {len(names):,} images{_encoding(names)}"
     decoded = FolderImages(files, names, image_shape, labels, class_names, provenance)
@@ -97,12 +97,13 @@ def select(files: Files, split: str) -> tuple[list[Entry], list[int], str]:
     """
     images = _images(files)
     if any(e.name.startswith(tuple(f"{name}/" for name in SPLITS)) for e in images):
-        inside = [e for e in images if e.name.startswith(f"{split}/")]
-        if not inside:
+        inside = [e for e in images if e.name.startswith(tuple(f"{name}/" for name in SPLITS))]
+        chosen = [i for i, e in enumerate(inside) if e.name.startswith(f"{split}/")]
+        if not chosen:
             raise UserError(
                 f"{files.path} has no {split} split; expected a folder {split}/ of images at its top"
             )
-        return inside, list(range(len(inside))), f"{split} split"
+        return inside, chosen, f"{split} split"
     held_out = range(HELD_OUT - 1, len(images), HELD_OUT)
     if split == "test" and not held_out:
         raise UserError(
@@ -151,15 +152,17 @@ def _check_pixels(size: tuple[int, int], what: str) -> None:
         raise UserError(f"{what} has {size[0]}×{size[1]} pixels; expected at most {MOST_PIXELS:,}; shrink it")
 
 
-def _classes(names: Sequence[str], path: Path) -> tuple[tuple[str, ...], Tensor]:
-    """Returns the sorted names of the classes, and each image's class; a flat folder is one class."""
+def _classes(images: Sequence[Entry], chosen: Sequence[int], path: Path) -> tuple[tuple[str, ...], Tensor]:
+    """Names of all classes, sorted, and the class of each chosen image; a flat folder is one class."""
+    in_splits = images[0].name.startswith(tuple(f"{name}/" for name in SPLITS))
+    names = [e.name.partition("/")[2] if in_splits else e.name for e in images]
     folders = [name.partition("/")[0] if "/" in name else "" for name in names]
     classes = sorted(set(folders))
     if "" in classes and len(classes) > 1:
         stray = names[folders.index("")]
         raise UserError(f"{path} has images in sub-folders and beside them ({stray}); expected either")
     numbers = {name: i for i, name in enumerate(classes)}
-    return tuple(name or "images" for name in classes), torch.tensor([numbers[f] for f in folders])
+    return tuple(name or "images" for name in classes), torch.tensor([numbers[folders[i]] for i in chosen])
 
 
 def _encoding(names: Sequence[str]) -> str:

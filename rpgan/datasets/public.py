@@ -19,7 +19,7 @@ class PublicSet:
 
     title: str
     folder: str  # below the data root; or a zip of this name
-    images: int  # of the training split
+    images: int  # of the training split; of CelebA, of all
     source: str
     download: Callable[[tuple[int, ...], str], ImageDataset] | None = None
 
