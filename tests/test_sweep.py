@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from rpgan.config import GanConfig
 from rpgan.errors import UserError
@@ -132,6 +133,18 @@ def test_a_trial_that_fails_keeps_no_other_from_running():
         run_sweep(sweep, "smoke", report=said.append)
     [path] = {Path(line.split("; ")[1]) for line in said if "; " in line and line.endswith(".json")}
     assert [row["seed"] for row in json.loads(path.read_text())["rows"]] == [0]
+
+
+def test_a_trial_that_takes_too_much_keeps_no_other_from_running(monkeypatch):
+    trials = plan(of_seeds(2), "smoke")
+
+    def run_or_fail(trial, device):
+        if trial is trials[0]:
+            raise torch.OutOfMemoryError("CUDA out of memory:\n  64 GiB")
+
+    monkeypatch.setattr(run, "run_trial", run_or_fail)
+    outcomes = list(run.in_this_process(trials))
+    assert [o.error for o in outcomes] == ["OutOfMemoryError: CUDA out of memory: 64 GiB", ""]
 
 
 def test_published_rows_come_back_if_they_are_of_today(tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rpgan.errors import UserError
-from rpgan.sweep.run import Outcome
+from rpgan.sweep.run import Outcome, describe
 from rpgan.sweep.trial import Trial, run_trial
 
 # What a trial reads of its surroundings: workers get the values of the process that starts the sweep.
@@ -76,9 +76,7 @@ def _error_of(ray: Any, done: Any) -> str:
     try:
         ray.get(done)
     except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, UserError):
-            return str(error.cause)
-        raise
+        return describe(error.cause)
     except ray.exceptions.RayError as error:
         return f"lost after all retries ({type(error).__name__})"
     return ""

@@ -17,6 +17,12 @@ class Outcome(NamedTuple):
     error: str = ""
 
 
+def describe(error: BaseException) -> str:
+    """What went wrong, in a line; the type too, where the message is not written for users."""
+    text = " ".join(str(error).split())[:500]
+    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
+
+
 Runner = Callable[[Sequence[Trial]], Iterable[Outcome]]
 
 
@@ -25,8 +31,8 @@ def in_this_process(trials: Sequence[Trial], device: str = "auto") -> Iterator[O
     for trial in trials:
         try:
             run_trial(trial, device)
-        except UserError as error:
-            yield Outcome(trial, str(error))
+        except Exception as error:  # out of memory at one size is no reason to lose the others
+            yield Outcome(trial, describe(error))
         else:
             yield Outcome(trial)
 
