@@ -25,6 +25,14 @@ def test_old_paths_give_the_old_images_and_the_rest_is_named():
     }
 
 
+def test_a_first_bucket_that_is_a_mere_table_is_refused():
+    initial = build_generator(SMALL, 0)
+    for instance in initial.buckets[0].instances:
+        torch.nn.init.zeros_(instance.weight)
+    with pytest.raises(UserError, match="as a table of outcomes"):
+        begin_as(build_generator(LARGE, 1), initial)
+
+
 @pytest.mark.parametrize(
     "config",
     [

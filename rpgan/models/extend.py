@@ -16,7 +16,8 @@ def begin_as(generator: RandomPathGenerator, initial: RandomPathGenerator) -> tu
     """Copies every weight and statistic of `initial`; returns the names of parameters that it has not.
 
     Those are the instances by which the buckets are larger; they keep their random weights. Raises UserError
-    where `initial` has an instance or a shape that the generator has not.
+    where `initial` has an instance or a shape that the generator has not, and where its first bucket has no
+    weights but what a table of outcomes was read into.
     """
     target, source = generator.state_dict(), initial.state_dict()
     wrong = [
@@ -27,6 +28,12 @@ def begin_as(generator: RandomPathGenerator, initial: RandomPathGenerator) -> tu
         raise UserError(
             f"{(wrong + extra)[0]} differs between a generator of buckets {generator.bucket_sizes} and the "
             f"initial one of {initial.bucket_sizes}; expected the same layers, and at least as many instances"
+        )
+    first = initial.buckets[0].named_parameters()
+    if not any(value.any() for name, value in first if name.endswith("weight")):
+        raise UserError(
+            "the first bucket of the initial generator was stored as a table of outcomes, which cannot be "
+            "trained on; expected one with that bucket's own weights"
         )
     for name, value in source.items():
         target[name].copy_(value)
