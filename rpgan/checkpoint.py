@@ -69,7 +69,7 @@ def save_checkpoint(
 def refuse_what_is_no_checkpoint(directory: Path) -> None:
     """Raises UserError where a path is taken by anything but the two files of a checkpoint."""
     inside = directory.iterdir() if directory.is_dir() else [directory] if directory.exists() else []
-    if not {path.name for path in inside} <= {CARD, WEIGHTS}:
+    if not {path.name for path in inside if not path.name.startswith(".")} <= {CARD, WEIGHTS}:
         raise UserError(
             f"{directory} is there and is no checkpoint; expected a new directory, or one to replace"
         )

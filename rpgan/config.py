@@ -22,7 +22,7 @@ class GeneratorConfig:
     bucket_sizes: tuple[int, ...] = (40, 40, 40, 40, 40)  # instances in each bucket
     latent: str = "learned"  # learned | fixed (one Z for all images) | gaussian (a new one for each)
     latent_dim: int = 128  # length of Z
-    leak: float = 0.0  # negative slope of every activation inside and between buckets; 1 makes them linear
+    leak: float = 0.0  # negative slope of every activation but `last_relu`; 1 makes them linear
     last_relu: bool = True  # the ReLU before the last bucket of a ResNet (specification, point 8)
 
 

@@ -93,7 +93,7 @@ def reference_path(data: DataConfig, image_shape: Sequence[int]) -> Path:
     parts = [
         data.name,
         Path(data.path).stem,
-        "".join(map(str, data.classes)),
+        "-".join(map(str, data.classes)),
         "x".join(map(str, image_shape)),
     ]
     name = "-".join(part for part in parts if part) + ".npz"
@@ -213,7 +213,7 @@ def write_reference(
     networks, absent = available(extractors or fitting(config.data), blank, device)
     if not networks:
         raise UserError("no extractor: " + "; ".join(absent.values()))
-    path = reference_path(config.data, shape)
+    path = data_root() / "references" / reference_path(config.data, shape).name  # never the repository's own
     save_reference(measure_dataset(config.data, shape, n, seed, networks), path)
     return path
 

@@ -111,7 +111,7 @@ def check_joinable(generator: RandomPathGenerator, buckets: Sequence[int]) -> No
         if between := [m for m in generator.links[bucket].modules() if not isinstance(m, NEUTRAL)]:
             raise UserError(
                 f"a {type(between[0]).__name__} follows bucket {bucket}; expected the identity: "
-                "train with generator.leak=1"
+                "train with generator.leak=1, and generator.last_relu=false"
             )
 
 

@@ -90,8 +90,9 @@ class Comparison:
     ratios: dict[str, list[tuple[float, tuple[float, float]]]]  # pair → ratio and interval of each batch size
 
     def results(self, batch_size: int) -> dict[str, Result]:
-        """Ratios at the largest batch size up to this one, and the smallest one with the same storage."""
-        at = max(i for i, r in enumerate(self.races) if r.batch_size <= batch_size)
+        """Ratios at the largest batch size up to this one (else the smallest), and the least one of all."""
+        sizes = [race.batch_size for race in self.races]
+        at = sizes.index(max((size for size in sizes if size <= batch_size), default=min(sizes)))
         what = f"{self.races[at].batch_size} images a call, 95 % interval"
         n = len(self.races[at].seconds["original"])
         found = {

@@ -91,12 +91,15 @@ def memory_command(
 ) -> None:
     """Print the memory that training and sampling of an experiment take, without starting them."""
     from rpgan.config import GanConfig
-    from rpgan.memory import sampling_memory, training_memory
+    from rpgan.memory import ACTIVATIONS, sampling_memory, training_memory
     from rpgan.presets import resolve
 
     config = resolve(experiment, profile, parse_assignments(sets, "train.batch_size=32"))
     if not isinstance(config, GanConfig):
         raise UserError(f"{experiment} is no GAN; expected one, e.g. cifar10-rpgan")
+    for option, given, known in (("precision", precision, ACTIVATIONS), ("device", device, ("cpu", "cuda"))):
+        if given not in known:
+            raise UserError(f"--{option} {given}; expected one of {', '.join(known)}")
     for what, memory in (
         ("training", training_memory(config, precision, device)),
         ("sampling", sampling_memory(config.generator, device=device)),

@@ -7,8 +7,12 @@ from torch import Tensor
 from rpgan.images import to_uint8
 from rpgan.models.generator import RandomPathGenerator, render
 
+PART = 10_000  # images that are floats at a time: 2 GB of 128 pixels
+
 
 def draw(generator: RandomPathGenerator, n: int, rng: torch.Generator) -> UInt8[Tensor, "n c h w"]:
     """Draws n uniform paths, and Gaussian latents where the generator takes them, and renders them."""
     routes, latents = generator.sample_paths(n, rng), generator.sample_latents(n, rng)
-    return to_uint8(render(generator, routes, latents))
+    parts = [None] * len(routes.split(PART)) if latents is None else latents.split(PART)
+    pairs = zip(routes.split(PART), parts, strict=True)
+    return torch.cat([to_uint8(render(generator, r, z)) for r, z in pairs])

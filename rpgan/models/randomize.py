@@ -28,8 +28,10 @@ def randomize(
     0–2, 3–5 and 6 on. The first instance of a bucket is a copy of the original, the others are
     `reinitialised` or `perturbed` (weights plus a tenth of their standard deviation in noise). `latent_shape`
     is that of the network's input without the batch, inferred from a first linear or convolutional layer.
-    With n_in = 1,
-    `randomize(net, …)(paths, z)` equals `net(z)` bit for bit.
+    With n_in = 1, `randomize(net, …)(paths, z)` equals `net(z)` bit for bit.
+
+    A norm inside a bucket is replicated with its layers: in training, each copy normalises its own share of a
+    batch, which may be a single image. The paper's norms are shared; a network without any is safe.
     """
     if not isinstance(module, nn.Sequential):
         raise UserError(

@@ -73,6 +73,9 @@ class GanTask:
         self.model = deepcopy(self.raw).requires_grad_(False) if train.ema else self.raw
         # Loaded now: weights that are missing are better known before the training than after it.
         self.extractor = load_extractor(train.features, str(fabric.device))
+        if len(held_out) < 2:
+            raise UserError(f"{len(held_out)} held-out images; expected at least 2, which have a covariance")
+        self.extractor(torch.zeros(1, *config.generator.image_shape, dtype=torch.uint8))  # or says why not
         self._real: Moments | None = None
 
     @property
