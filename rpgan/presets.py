@@ -1,7 +1,7 @@
 """Profiles: how much of an experiment is done.
 
-`paper` is the experiment itself; `book` is what the committed checkpoints were trained with, on CPU cores;
-`smoke` is as little as still runs.
+`paper` is the experiment itself, in float32; `book` is what the committed checkpoints were trained with, on
+CPU cores; `smoke` is as little as still runs.
 """
 
 from collections.abc import Callable, Mapping
@@ -114,7 +114,8 @@ def resolve(name: str, profile: str = "book", changes: Mapping[str, Any] | None 
 
 
 def _paper(name: str) -> dict[str, Any]:
-    return {}
+    """The experiment itself; in float32, since the paper names no other precision."""
+    return {"train.precision": "float32"}
 
 
 def _book(name: str) -> dict[str, Any]:

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from rpgan.checkpoint import CARD, load_card, load_config, load_generator
 from rpgan.config import GanConfig
-from rpgan.experiments import EXPERIMENTS
 from rpgan.launch import code_link
 from rpgan.models.draws import draw
 from rpgan.overrides import flatten
 from rpgan.pages import table
+from rpgan.presets import resolve
 from rpgan.results import CHECKOUT
 
 SHEET = "trained-models.png"
@@ -84,7 +84,7 @@ def _departures_listing(found: Sequence[Path]) -> tuple[list[str], list[list[str
 def departures(checkpoint: Path) -> list[str]:
     """Lists the settings in which a checkpoint differs from the paper's experiment of its name."""
     config = load_config(checkpoint)
-    here, paper = flatten(config), flatten(EXPERIMENTS[config.name])
+    here, paper = flatten(config), flatten(resolve(config.name, "paper"))
     free = {"train.evaluate_every", "train.evaluate_n", "train.save_every"}
     return [
         f"`{key}` {_shown(value)} ({_shown(paper[key])})"
