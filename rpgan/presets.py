@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from math import ceil
 from typing import Any
 
-from rpgan.config import ClassifierConfig, Config, InversionConfig
+from rpgan.config import ClassifierConfig, Config, GanConfig, InversionConfig
 from rpgan.errors import UserError
 from rpgan.experiments import EXPERIMENTS
 from rpgan.overrides import override
@@ -39,6 +39,7 @@ CIFAR_CPU = CPU_GAN | {
     "train.features": "cifar10-cnn",
     "train.evaluate_n": 5_000,
 }
+ROUTING = ("generator.bucket_sizes", "generator.latent")  # what a standard GAN is without
 # With ReLU the hidden units of the second bucket's blocks go off for good, of all instances alike.
 SLOPE = {"generator.leak": 0.2}
 EXPLORER_CPU = CIFAR_CPU | {"generator.widths": (32,) * 4}
@@ -111,6 +112,16 @@ def resolve(name: str, profile: str = "book", changes: Mapping[str, Any] | None 
     if name not in EXPERIMENTS:
         raise UserError(f"no experiment {name!r}; expected one of {', '.join(EXPERIMENTS)}")
     return override(EXPERIMENTS[name], {**AMOUNTS[check_profile(profile)](name), **(changes or {})})
+
+
+def changes_of(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a reader's changes that concern an experiment: a standard GAN has no routing to change.
+
+    So that a chapter can hand the same changes to a routed generator and to its twin.
+    """
+    config = EXPERIMENTS.get(name)
+    standard = isinstance(config, GanConfig) and config.generator.latent == "gaussian"
+    return {key: value for key, value in changes.items() if not (standard and key in ROUTING)}
 
 
 def _paper(name: str) -> dict[str, Any]:

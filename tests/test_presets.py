@@ -17,7 +17,7 @@ from rpgan.models.discriminator import build_discriminator
 from rpgan.models.generator import build_generator
 from rpgan.models.inverter import build_inverter
 from rpgan.overrides import flatten, from_dict, override, to_dict
-from rpgan.presets import BOOK, resolve
+from rpgan.presets import BOOK, changes_of, resolve
 
 GANS = [name for name, config in EXPERIMENTS.items() if isinstance(config, GanConfig)]
 INVERSIONS = [name for name, config in EXPERIMENTS.items() if isinstance(config, InversionConfig)]
@@ -75,6 +75,12 @@ def test_the_book_changes_the_amount_and_neither_data_nor_model(name):
         "bucket_sizes",
         "generator",
     }
+
+
+def test_a_twin_takes_no_change_of_routing():
+    changes = {"generator.bucket_sizes": [20] * 5, "generator.latent": "fixed", "generator.leak": 0.1}
+    assert changes_of("cifar10-rpgan", changes) == changes
+    assert changes_of("cifar10-gan", changes) == {"generator.leak": 0.1}
 
 
 def test_the_paper_profile_has_the_papers_numbers():
