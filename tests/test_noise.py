@@ -27,6 +27,7 @@ from rpgan.models.perturbed import (
     perturbed_images,
     sample_trials,
 )
+from rpgan.models.stacked import stacked
 from rpgan.presets import resolve
 
 CONFIG = GeneratorConfig(
@@ -90,6 +91,17 @@ def test_noise_has_the_size_of_the_layer(rng):
             added = weight.detach() - value
             assert abs(float(added.std() / value.std()) - 0.3) < 0.01
             assert abs(float(added.mean() / added.std())) < 5 / math.sqrt(added.numel())
+
+
+def test_biases_are_no_weights_however_a_bucket_stores_them(linear):
+    """Stacked layers keep their biases in a matrix (m, out), which has as many dimensions as a weight."""
+    for layer in range(2):
+        for generator in (linear, stacked(linear)):
+            named = dict(generator.buckets[layer].named_parameters())
+            biases = [bias for name, bias in named.items() if name.endswith("bias")]
+            weights = layer_weights(generator, layer)
+            assert len(weights) == len(biases) == len(named) / 2
+            assert not any(weight is bias for weight in weights for bias in biases)
 
 
 def test_instances_have_noise_of_their_own(rng):
