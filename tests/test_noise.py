@@ -315,7 +315,7 @@ def test_variations_are_as_far_as_own_samples_and_not_as_the_twins(twin, real, r
     trials, measure = sample_trials(twin, 8, 25, rng), noise.Yardstick(FEATURES, real, "")
     groups = varied_groups(routed, 5, 2, rng)
     found = noise.compare(twin, trials, routed, groups, measure, rng)
-    assert found.varied.shape == (4,) and found.own.shape == (4,)
+    assert found.varied.shape == (4, 4) and found.own.shape == (4,)
     low, high = found.over_own.interval
     assert low < 1 < high and found.over_own.value == pytest.approx(1, abs=0.1)
     assert found.over_own.value == float(found.varied.mean() / found.own.mean())
@@ -328,8 +328,19 @@ def test_a_bad_standard_gan_does_not_flatter_the_variations(compared):
         worse = replace(compared, noise=replace(compared.noise, clean=factor * compared.noise.clean))
         assert worse.over_own == compared.over_own
         assert torch.allclose(worse.over_clean * factor, compared.over_clean)
-    farther = replace(compared, varied=3 * compared.own.mean().expand(4))
+    farther = replace(compared, varied=3 * compared.own.mean().expand(4, 4))
     assert farther.over_own.value == pytest.approx(3)
+
+
+def test_buckets_that_differ_do_not_widen_the_interval_of_their_mean(compared):
+    """Sets of images are the repetitions; what distinguishes buckets is the same in each of them."""
+    mean, rising = compared.own.mean(), torch.tensor([0.5, 0.5, 1.5, 1.5], dtype=torch.float64)
+    own = mean * torch.tensor([0.99, 1.01, 1.0, 1.0], dtype=torch.float64)
+    alike, apart = (
+        replace(compared, own=own, varied=own[:, None] * factors).over_own
+        for factors in (torch.ones(4, dtype=torch.float64), rising)
+    )
+    assert apart.interval == pytest.approx(alike.interval) and alike.interval[1] < 1.03
 
 
 # --- profiles

@@ -141,7 +141,7 @@ class Comparison:
     factors: tuple[float, ...]  # total change by noise over that by an exchange; one of them is 1
     noise: Damage  # in every layer, at a level for each factor
     exchange: Mapping[str, Tensor]  # KINDS → float64 (buckets, routes)
-    varied: Tensor  # float64 (buckets,), Fréchet distance to the real images of as many variations of each
+    varied: Tensor  # float64 (sets, buckets), Fréchet distance of as many variations to the real images
     own: Tensor  # float64 (sets,), the same of sets of RPGAN's own samples
     profiles: Mapping[str, Mapping[str, Profile]]  # color and semantic → NOISE, EXCHANGE, PER_CHANGE
     images: int  # behind every Fréchet distance
@@ -161,9 +161,10 @@ class Comparison:
         """Fréchet distance of RPGAN's variations over that of its own samples, mean over buckets.
 
         Each model is compared with itself: over the standard GAN's distance, the ratio would contain which of
-        the two draws better. The 95 % interval takes sets of images for repetitions.
+        the two draws better. The 95 % interval takes sets of images for repetitions: of the mean over
+        buckets, which differ from each other by more than chance, and of the samples.
         """
-        varied, own = (Spread(tuple(distances.tolist())) for distances in (self.varied, self.own))
+        varied, own = (Spread(tuple(d.tolist())) for d in (self.varied.mean(1), self.own))
         ratio, interval = ratio_of_means(varied, own)
         return Result(ratio, self.images, "", interval)
 
@@ -207,19 +208,14 @@ def compare(
 
     For each factor every layer gets noise that does this many times the total change of an exchange, in the
     mean over buckets; profiles are those at factor 1. How far from the real images an exchange leads is seen
-    from as many variations of each bucket, beside some sets of RPGAN's own samples.
+    from as many variations of each bucket, in some independent sets, beside as many of RPGAN's own samples.
     """
     exchange = exchange_changes(groups, routed.bucket_sizes, yardstick.extractor)
     target = float(exchange["total"].mean())
     alphas = [equal_damage_alphas(twin, trials, factor * target, pixel_change) for factor in factors]
     found = damage(twin, trials, torch.stack(alphas, dim=1), yardstick)
     n, equal = trials.clean.flatten(0, 1).shape[0], factors.index(1)
-    varied = [exchanged(routed, bucket, n, rng) for bucket in range(len(routed.buckets))]
-    own = [routed.sample_paths(n, rng) for _ in range(sets)]
-    far, near = (
-        torch.tensor([yardstick.distance(to_uint8(render(routed, routes))) for routes in several]).double()
-        for several in (varied, own)
-    )
+    far, near = distances_of_sets(routed, yardstick, n, sets, rng)
     profiles = {
         kind: {
             NOISE: profile(found.changes[kind][:, equal], rng),
@@ -229,6 +225,20 @@ def compare(
         for kind in KINDS[1:]
     }
     return Comparison(factors, found, exchange, far, near, profiles, n)
+
+
+def distances_of_sets(
+    generator: RandomPathGenerator, yardstick: Yardstick, n: int, sets: int, rng: torch.Generator
+) -> tuple[Float[Tensor, "sets buckets"], Float[Tensor, " sets"]]:
+    """Fréchet distances to the real images of n variations of each bucket, and of n samples, set by set."""
+
+    def distance(routes: Tensor) -> float:
+        return yardstick.distance(to_uint8(render(generator, routes)))
+
+    buckets = range(len(generator.buckets))
+    varied = [[distance(exchanged(generator, b, n, rng)) for b in buckets] for _ in range(sets)]
+    own = [distance(generator.sample_paths(n, rng)) for _ in range(sets)]
+    return torch.tensor(varied, dtype=torch.float64), torch.tensor(own, dtype=torch.float64)
 
 
 def exchanged(

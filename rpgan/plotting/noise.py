@@ -98,7 +98,7 @@ def draw_distances(sweep: Damage, comparison: Comparison) -> Figure:
     figure, axes = figure_of(2, ratio=0.75)
     draw_layers(axes[0], sweep.alphas, sweep.frechet, "α", "Fréchet distance", levels)
     draw_layers(axes[1], sweep.changes["total"].mean(-1), sweep.frechet, "total change", "", levels)
-    changes, varied = comparison.exchange["total"].mean(1).tolist(), comparison.varied.tolist()
+    changes, varied = comparison.exchange["total"].mean(1).tolist(), comparison.varied.mean(0).tolist()
     axes[1].scatter(changes, varied, marker="D", s=22, color=PAPER, zorder=4, label="buckets")
     for bucket, place in enumerate(zip(changes, varied, strict=True)):
         offset = (0, -9)
