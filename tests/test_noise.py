@@ -321,6 +321,8 @@ def test_a_table_has_a_row_for_every_profile(compared_roles):
     names = ["noise × 0.5", "noise × 1", roles.EXCHANGE, roles.PER_CHANGE]
     assert list(table) == [(word, name) for word in ("colour", "semantic") for name in names]
     assert all(len(row) == 4 + len(roles.AGREEMENTS) for row in table.values())
+    assert all(table[row].items() >= cells.items() for row, cells in compared_roles.agreements().items())
+    assert len(compared_roles.agreements()) == 4
     assert {row[roles.AGREEMENTS[1]] for (_, name), row in table.items() if "RPGAN" in name} == {"–"}
 
 
@@ -346,6 +348,8 @@ def test_noise_alone_must_tell_both_aspects_at_one_level(rng, color, semantic, e
     assert found.alone.value == pytest.approx(expected)
     assert (found.alone.low, found.alone.high) == pytest.approx((expected, expected))
     assert found.results()["noise_alone_agreement"].value == found.alone.value
+    told = [f"{found.agreement(kind, level).value:.2f}" for level in (0, 1) for kind in roles.WORDS]
+    assert "noise × 0.25 with {} and {}, noise × 1 with {} and {}".format(*told) in found.conclusion()
 
 
 def test_images_and_passes_are_told_beforehand(twin, rng):

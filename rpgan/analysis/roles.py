@@ -12,7 +12,7 @@ from rpgan.results import Result
 
 EXCHANGE, PER_CHANGE = "RPGAN", "RPGAN per total change"
 WORDS = {"color": "colour", "semantic": "semantic"}
-AGREEMENTS = ("order as RPGAN's", "by chance", "per total change")
+AGREEMENTS = ("order as RPGAN's", "by chance", "as per total change")
 
 
 def noise_at(factor: float) -> str:
@@ -76,22 +76,24 @@ class Roles:
         ]
         return best_agreement(pairs)
 
-    def table(self) -> dict[tuple[str, str], dict[str, str]]:
-        """Rows for a page, kind by kind: shares in %, and rank correlations with both of RPGAN's profiles."""
+    def agreements(self) -> dict[tuple[str, str], dict[str, str]]:
+        """Rows for a page: rank correlations of noise of each level with both of RPGAN's profiles."""
         return {
-            (WORDS[kind], name): _shares(found) | self._agreements(kind, name)
-            for kind in WORDS
-            for name, found in self.profiles(kind).items()
+            (word, noise_at(factor)): self._agreements(kind, level)
+            for kind, word in WORDS.items()
+            for level, factor in enumerate(self.factors)
         }
 
-    def _agreements(self, kind: str, name: str) -> dict[str, str]:
-        names = [noise_at(factor) for factor in self.factors]
-        if name not in names:
-            return dict.fromkeys(AGREEMENTS, "–")
-        level, layers = names.index(name), len(self.routed[kind][EXCHANGE].shares)
+    def table(self) -> dict[tuple[str, str], dict[str, str]]:
+        """Rows for a page: shares in % of all profiles, kind by kind, and the agreements."""
+        rows = {(word, name): p for kind, word in WORDS.items() for name, p in self.profiles(kind).items()}
+        found, none = self.agreements(), dict.fromkeys(AGREEMENTS, "–")
+        return {row: _shares(shares) | found.get(row, none) for row, shares in rows.items()}
+
+    def _agreements(self, kind: str, level: int) -> dict[str, str]:
         raw, per_change = (self.agreement(kind, level, of) for of in (EXCHANGE, PER_CHANGE))
-        cells = [_cell(raw), f"{chance(layers, raw.value):.2f}", _cell(per_change)]
-        return dict(zip(AGREEMENTS, cells, strict=True))
+        by_chance = chance(len(self.routed[kind][EXCHANGE].shares), raw.value)
+        return dict(zip(AGREEMENTS, (_cell(raw), f"{by_chance:.2f}", _cell(per_change)), strict=True))
 
     def conclusion(self) -> str:
         """What noise alone tells, in a sentence: its order at each level, and how much layers stand out."""
