@@ -113,6 +113,8 @@ def test_table_4_in_numbers():
     assert [round(c.parameters / 1e6, 2) for c in (before, after)] == [27.06, 27.38]
     ratio = arithmetic.cost_table(before, after)["compressed / original"]
     assert arithmetic.cost_results(before, after)["macs_ratio"] == pytest.approx(1 / ratio["multiplications"])
+    assert arithmetic.cost_results(before, after)["macs_ratio_joined"] == pytest.approx(1_458_176 / 200_704)
+    assert arithmetic.cost_results(before, after)["macs_ratio_tables"] == pytest.approx(1_507_328 / 200_704)
     assert 1 / ratio["multiplications"] == pytest.approx(6.03, abs=0.005) and ratio["paths"] == 1 / 64
 
 

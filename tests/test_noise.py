@@ -6,19 +6,20 @@ from dataclasses import replace
 import pytest
 import torch
 
-from rpgan.analysis import noise
+from rpgan.analysis import noise, roles
 from rpgan.analysis.variation import varied_groups
 from rpgan.config import GeneratorConfig, standard_twin
 from rpgan.datasets import load_dataset
 from rpgan.errors import UserError
 from rpgan.images import to_uint8
-from rpgan.metrics.agreement import Profile, chance, profile, rank_agreement
+from rpgan.metrics.agreement import Profile, best_agreement, chance, profile, rank_agreement
 from rpgan.metrics.color import color_change, color_distances
 from rpgan.metrics.features import Extractor
 from rpgan.metrics.frechet import Moments, frechet_distance
 from rpgan.metrics.tone import pixel_change
 from rpgan.models.generator import build_generator, render
 from rpgan.models.perturbed import (
+    TOLERANCE,
     _alpha_of,
     equal_damage_alphas,
     layer_weights,
@@ -27,6 +28,7 @@ from rpgan.models.perturbed import (
     perturbed_images,
     sample_trials,
 )
+from rpgan.models.stacked import stacked
 from rpgan.presets import resolve
 
 CONFIG = GeneratorConfig(
@@ -90,6 +92,17 @@ def test_noise_has_the_size_of_the_layer(rng):
             added = weight.detach() - value
             assert abs(float(added.std() / value.std()) - 0.3) < 0.01
             assert abs(float(added.mean() / added.std())) < 5 / math.sqrt(added.numel())
+
+
+def test_biases_are_no_weights_however_a_bucket_stores_them(linear):
+    """Stacked layers keep their biases in a matrix (m, out), which has as many dimensions as a weight."""
+    for layer in range(2):
+        for generator in (linear, stacked(linear)):
+            named = dict(generator.buckets[layer].named_parameters())
+            biases = [bias for name, bias in named.items() if name.endswith("bias")]
+            weights = layer_weights(generator, layer)
+            assert len(weights) == len(biases) == len(named) / 2
+            assert not any(weight is bias for weight in weights for bias in biases)
 
 
 def test_instances_have_noise_of_their_own(rng):
@@ -263,25 +276,102 @@ def compared(twin, rng):
     return noise.compare(twin, trials, routed, groups, measure, rng, (0.5, 1.0))
 
 
+@pytest.fixture
+def compared_roles(compared, rng):
+    return roles.Roles.of(compared.factors, compared.noise.changes, compared.exchange, rng)
+
+
 def test_noise_is_as_large_as_an_exchange(compared):
     found = compared
     target = found.exchange["total"].mean()
     done = found.noise.changes["total"].mean(-1)
     assert torch.allclose(done, target * torch.tensor([0.5, 1]).double().expand(4, 2), rtol=0.021)
+    assert 0 < found.deviation_from_equal <= TOLERANCE
 
 
-def test_a_comparison_reports_shares_and_ratios(compared):
-    found = compared
-    results = found.results("colored_")
-    for kind in ("color", "semantic"):
-        assert float(results[f"colored_{kind}_by_layer"].value.sum()) == pytest.approx(1)
-        shares = found.noise.changes[kind][:, found.equal].mean(-1)
-        assert torch.allclose(found.profiles[kind][noise.NOISE].shares, shares / shares.sum())
-        low, high = results[f"colored_{kind}_rank_agreement"].interval
-        assert -1 <= low <= high <= 1
-    ratio = found.noise.frechet[:, 1] / found.noise.clean
+def test_one_layer_that_does_more_damage_is_seen(compared):
+    changes = {"total": compared.noise.changes["total"].clone()}
+    changes["total"][2, 0] *= 1.5
+    uneven = replace(compared, noise=replace(compared.noise, changes=changes))
+    assert uneven.deviation_from_equal == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_comparison_reports_ratios(compared):
+    results = compared.results("colored_")
+    ratio = compared.noise.frechet[:, 1] / compared.noise.clean
     assert torch.equal(results["colored_distance_over_clean"].value, ratio)
-    assert len(found.agreements()) == 4
+
+
+def test_roles_report_shares_and_agreement_at_every_level(compared, compared_roles):
+    results = compared_roles.results("colored_")
+    for kind in ("color", "semantic"):
+        for level, at in enumerate(("_at_50_percent", "")):
+            shares = compared.noise.changes[kind][:, level].mean(-1)
+            found = results[f"colored_{kind}_by_layer{at}"].value
+            assert torch.allclose(found, shares / shares.sum())
+            for ending in ("", "_per_change"):
+                low, high = results[f"colored_{kind}_rank_agreement{ending}{at}"].interval
+                assert -1 <= low <= high <= 1
+        routed = compared.exchange[kind].mean(1)
+        assert torch.allclose(results[f"colored_{kind}_by_bucket"].value, routed / routed.sum())
+
+
+def test_a_table_has_a_row_for_every_profile(compared_roles):
+    table = compared_roles.table()
+    names = ["noise × 0.5", "noise × 1", roles.EXCHANGE, roles.PER_CHANGE]
+    assert list(table) == [(word, name) for word in ("colour", "semantic") for name in names]
+    assert all(len(row) == 4 + len(roles.AGREEMENTS) for row in table.values())
+    assert all(table[row].items() >= cells.items() for row, cells in compared_roles.agreements().items())
+    assert len(compared_roles.agreements()) == 4
+    assert {row[roles.AGREEMENTS[1]] for (_, name), row in table.items() if "RPGAN" in name} == {"–"}
+
+
+def layered(*levels):
+    """Changes without chance: a row of layers for each level of noise, in each of five draws."""
+    return torch.tensor(levels, dtype=torch.float64).T[..., None].expand(-1, -1, 5)
+
+
+@pytest.mark.parametrize(
+    ("color", "semantic", "expected"),
+    [
+        (((1, 2, 3, 4), (1, 2, 3, 4)), ((4, 3, 2, 1), (4, 3, 2, 1)), 1),
+        (((1, 2, 3, 4), (4, 3, 2, 1)), ((1, 2, 3, 4), (4, 3, 2, 1)), -1),  # one aspect right at each level
+        (((4, 3, 2, 1), (1, 2, 4, 3)), ((1, 2, 3, 4), (4, 3, 2, 1)), 0.8),  # both nearly, at the second
+    ],
+)
+def test_noise_alone_must_tell_both_aspects_at_one_level(rng, color, semantic, expected):
+    noise_changes = {"total": layered((1,) * 4, (1,) * 4)}
+    noise_changes |= {"color": layered(*color), "semantic": layered(*semantic)}
+    exchange = {kind: layered(row)[:, 0] for kind, row in (("color", (1, 2, 3, 9)), ("total", (1,) * 4))}
+    exchange["semantic"] = exchange["color"].flip(0)
+    found = roles.Roles.of((0.25, 1.0), noise_changes, exchange, rng)
+    assert found.alone.value == pytest.approx(expected)
+    assert (found.alone.low, found.alone.high) == pytest.approx((expected, expected))
+    assert found.results()["noise_alone_agreement"].value == found.alone.value
+    told = [f"{found.agreement(kind, level).value:.2f}" for level in (0, 1) for kind in roles.WORDS]
+    assert "noise × 0.25 with {} and {}, noise × 1 with {} and {}".format(*told) in found.conclusion()
+
+
+def test_images_and_passes_are_told_beforehand(twin, rng):
+    """Counted as an extractor sees them; 2 variations of each of 5 paths, and 6 trials."""
+    routed, passes = build_generator(CONFIG, seed=2).eval(), []
+
+    def mean(images):
+        passes.append(len(images))
+        return images.mean((2, 3))
+
+    counting = Extractor("counting", mean)
+    measure = noise.Yardstick(counting, Moments(torch.rand(9, 3, generator=rng)), "no images")
+    trials, groups = sample_trials(twin, 3, 2, rng), varied_groups(routed, 5, 2, rng)
+    noise.damage(twin, trials, torch.full((4, 3), 0.5), measure)
+    swept = sum(passes)
+    noise.compare(twin, trials, routed, groups, measure, rng, (0.5, 1.0), sets=3)
+    told = noise.images_needed(4, 6, 10, 3, factors=2, levels=3)
+    assert told["passes through the extractor"] == sum(passes)
+    without = noise.images_needed(4, 6, 10, 3, factors=2)
+    assert without["passes through the extractor"] == sum(passes) - swept
+    assert told["images of the standard GAN"] == 6 * (1 + 4 * 3 + 4 * 2)
+    assert told["images of RPGAN"] == 4 * 10 + 3 * 5 * 6
 
 
 @pytest.fixture
@@ -303,7 +393,7 @@ def test_variations_are_as_far_as_own_samples_and_not_as_the_twins(twin, real, r
     trials, measure = sample_trials(twin, 8, 25, rng), noise.Yardstick(FEATURES, real, "")
     groups = varied_groups(routed, 5, 2, rng)
     found = noise.compare(twin, trials, routed, groups, measure, rng)
-    assert found.varied.shape == (4,) and found.own.shape == (4,)
+    assert found.varied.shape == (4, 4) and found.own.shape == (4,)
     low, high = found.over_own.interval
     assert low < 1 < high and found.over_own.value == pytest.approx(1, abs=0.1)
     assert found.over_own.value == float(found.varied.mean() / found.own.mean())
@@ -316,8 +406,19 @@ def test_a_bad_standard_gan_does_not_flatter_the_variations(compared):
         worse = replace(compared, noise=replace(compared.noise, clean=factor * compared.noise.clean))
         assert worse.over_own == compared.over_own
         assert torch.allclose(worse.over_clean * factor, compared.over_clean)
-    farther = replace(compared, varied=3 * compared.own.mean().expand(4))
+    farther = replace(compared, varied=3 * compared.own.mean().expand(4, 4))
     assert farther.over_own.value == pytest.approx(3)
+
+
+def test_buckets_that_differ_do_not_widen_the_interval_of_their_mean(compared):
+    """Sets of images are the repetitions; what distinguishes buckets is the same in each of them."""
+    mean, rising = compared.own.mean(), torch.tensor([0.5, 0.5, 1.5, 1.5], dtype=torch.float64)
+    own = mean * torch.tensor([0.99, 1.01, 1.0, 1.0], dtype=torch.float64)
+    alike, apart = (
+        replace(compared, own=own, varied=own[:, None] * factors).over_own
+        for factors in (torch.ones(4, dtype=torch.float64), rising)
+    )
+    assert apart.interval == pytest.approx(alike.interval) and alike.interval[1] < 1.03
 
 
 # --- profiles
@@ -370,6 +471,13 @@ def test_the_interval_of_agreement_covers_what_the_units_leave_open(rng):
     sure, unsure = rank_agreement(clear, clear), rank_agreement(clear, vague)
     assert (sure.low, sure.value, sure.high) == pytest.approx((1, 1, 1))
     assert unsure.low <= unsure.value <= unsure.high and unsure.high - unsure.low > 0.1
+
+
+def test_the_best_choice_is_as_good_as_its_worst_pair():
+    up, nearly, down = certain(1, 2, 3, 4), certain(1, 2, 4, 3), certain(4, 3, 2, 1)
+    choices = [[(up, up), (up, down)], [(up, nearly), (down, down)]]
+    assert best_agreement(choices).value == pytest.approx(0.8)
+    assert best_agreement(choices[:1]).value == pytest.approx(-1)
 
 
 def test_chance_is_counted_over_all_orders():

@@ -69,6 +69,19 @@ def test_other_real_images_are_the_floor(yardstick, rng):
     assert found.measured[REAL].scores["precision"].mean > found.pair[0].scores["precision"].mean
 
 
+def test_a_floor_of_fewer_images_says_of_how_many_it_is(yardstick, rng):
+    """Few real images keep their features; many generated ones must not lend the floor their number."""
+    inception = replace(FEATURES, name="inception")
+    sets = [cloud(2 * N, rng) for _ in range(2)]
+    fewer = replace(yardstick, extractor=inception, n=2 * N)
+    rows = {row["score"]: row for row in compared({"routed": sets, "twin": sets}, fewer, rng).rows()}
+    assert rows["FID of 400"][REAL].endswith("(of 200)") and "of" not in rows["FID of 400"]["routed"]
+    assert "of" not in rows["F8"][REAL]
+    same = replace(yardstick, extractor=inception)
+    found = next(compared({"routed": sets, "twin": sets}, same, rng).rows())
+    assert found["score"] == "FID of 200" and "of" not in found[REAL]
+
+
 def test_other_real_images_are_not_compared_with_themselves(rng):
     """Of a few real images, those that are measured would be much of what they are measured with."""
     few = torch.rand(80, 2, generator=rng)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from math import prod
 
 from rpgan import paths as path
@@ -14,10 +14,15 @@ from rpgan.errors import UserError
 class Cost:
     """What a fully connected generator needs, from its shapes alone."""
 
-    multiplications: int  # for one image
+    layers: tuple[int, ...]  # multiplications of each bucket, for one image
     parameters: int  # with Z
     weight_sizes: tuple[int, ...]  # parameters of one instance of each bucket
     bucket_sizes: tuple[int, ...]
+
+    @property
+    def multiplications(self) -> int:
+        """For one image, in all buckets."""
+        return sum(self.layers)
 
     @property
     def paths(self) -> int:
@@ -40,7 +45,7 @@ def cost(config: GeneratorConfig) -> Cost:
     sizes = tuple((i + 1) * o for i, o in shapes)
     parameters = sum(m * size for m, size in zip(config.bucket_sizes, sizes, strict=True))
     parameters += config.latent_dim if config.latent != "gaussian" else 0
-    return Cost(sum(i * o for i, o in shapes), parameters, sizes, tuple(config.bucket_sizes))
+    return Cost(tuple(i * o for i, o in shapes), parameters, sizes, tuple(config.bucket_sizes))
 
 
 def cost_table(before: Cost, after: Cost) -> dict[str, dict[str, int | float]]:
@@ -56,9 +61,18 @@ def cost_table(before: Cost, after: Cost) -> dict[str, dict[str, int | float]]:
 
 
 def cost_results(before: Cost, after: Cost) -> dict[str, float]:
-    """Ratios of multiplications (before over after), of parameters and of paths (after over before)."""
+    """Ratios of multiplications (before over after), of parameters and of paths (after over before).
+
+    Of multiplications there are three: all; those behind the first buckets that compression leaves alone;
+    and all over the latter, which is what remains where a table holds the outputs of those first buckets.
+    """
+    pairs = zip(before.layers, after.layers, strict=False)  # fewer after than before
+    shared = len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
+    own, joined = sum(before.layers[shared:]), sum(after.layers[shared:])
     return {
         "macs_ratio": before.multiplications / after.multiplications,
+        "macs_ratio_joined": own / joined,
+        "macs_ratio_tables": before.multiplications / joined,
         "parameters_ratio": after.parameters / before.parameters,
         "paths_ratio": after.paths / before.paths,
     }

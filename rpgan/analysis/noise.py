@@ -12,7 +12,6 @@ from rpgan import paths as path
 from rpgan.config import GanConfig
 from rpgan.errors import UserError
 from rpgan.images import to_uint8
-from rpgan.metrics.agreement import Agreement, Profile, chance, profile, rank_agreement
 from rpgan.metrics.color import color_change
 from rpgan.metrics.features import Extractor, load_extractor
 from rpgan.metrics.frechet import Moments, frechet_distance
@@ -24,7 +23,6 @@ from rpgan.references import find_reference
 from rpgan.results import Result
 
 KINDS = ("total", "color", "semantic")
-NOISE, EXCHANGE, PER_CHANGE = "noise, equal damage", "RPGAN", "RPGAN per total change"
 
 
 @dataclass(frozen=True)
@@ -141,9 +139,8 @@ class Comparison:
     factors: tuple[float, ...]  # total change by noise over that by an exchange; one of them is 1
     noise: Damage  # in every layer, at a level for each factor
     exchange: Mapping[str, Tensor]  # KINDS → float64 (buckets, routes)
-    varied: Tensor  # float64 (buckets,), Fréchet distance to the real images of as many variations of each
+    varied: Tensor  # float64 (sets, buckets), Fréchet distance of as many variations to the real images
     own: Tensor  # float64 (sets,), the same of sets of RPGAN's own samples
-    profiles: Mapping[str, Mapping[str, Profile]]  # color and semantic → NOISE, EXCHANGE, PER_CHANGE
     images: int  # behind every Fréchet distance
 
     @property
@@ -161,36 +158,25 @@ class Comparison:
         """Fréchet distance of RPGAN's variations over that of its own samples, mean over buckets.
 
         Each model is compared with itself: over the standard GAN's distance, the ratio would contain which of
-        the two draws better. The 95 % interval takes sets of images for repetitions.
+        the two draws better. The 95 % interval takes sets of images for repetitions: of the mean over
+        buckets, which differ from each other by more than chance, and of the samples.
         """
-        varied, own = (Spread(tuple(distances.tolist())) for distances in (self.varied, self.own))
+        varied, own = (Spread(tuple(d.tolist())) for d in (self.varied.mean(1), self.own))
         ratio, interval = ratio_of_means(varied, own)
         return Result(ratio, self.images, "", interval)
 
-    def agreement(self, kind: str, name: str = EXCHANGE) -> Agreement:
-        """Rank correlation over layers of the damage by noise with a profile of RPGAN."""
-        return rank_agreement(self.profiles[kind][NOISE], self.profiles[kind][name])
-
-    def agreements(self) -> dict[str, dict[str, float]]:
-        """All rank correlations with their intervals, and how often a random order reaches as much."""
-        pairs = [(kind, name) for kind in self.profiles for name in (EXCHANGE, PER_CHANGE)]
-        found = {f"{kind}, {name}": vars(self.agreement(kind, name)) for kind, name in pairs}
-        layers = len(self.noise.alphas)
-        return {name: row | {"chance": chance(layers, row["value"])} for name, row in found.items()}
+    @property
+    def deviation_from_equal(self) -> float:
+        """By how much of what was wanted, at most, the total change differs in any layer and level."""
+        wanted = torch.tensor(self.factors, dtype=torch.float64) * self.exchange["total"].mean()
+        return float((self.noise.changes["total"].mean(-1) / wanted - 1).abs().max())
 
     def results(self, prefix: str = "") -> dict[str, Result]:
         """What the ledger needs, at equal damage, under keys that begin with the prefix."""
-        found: dict[str, Result] = {
-            "distance_over_clean": Result(self.over_clean[:, self.equal], self.images),
-            "variation_over_own": self.over_own,
+        return {
+            f"{prefix}distance_over_clean": Result(self.over_clean[:, self.equal], self.images),
+            f"{prefix}variation_over_own": self.over_own,
         }
-        draws = self.noise.changes["total"].shape[-1]
-        for kind, profiles in self.profiles.items():
-            found[f"{kind}_by_layer"] = Result(profiles[NOISE].shares, draws)
-            for name, ending in ((EXCHANGE, ""), (PER_CHANGE, "_per_change")):
-                a = self.agreement(kind, name)
-                found[f"{kind}_rank_agreement{ending}"] = Result(a.value, draws, interval=(a.low, a.high))
-        return {prefix + key: result for key, result in found.items()}
 
 
 def compare(
@@ -206,29 +192,48 @@ def compare(
     """Compares noise in a standard GAN with exchanged instances in RPGAN (`groups`, see exchange_changes).
 
     For each factor every layer gets noise that does this many times the total change of an exchange, in the
-    mean over buckets; profiles are those at factor 1. How far from the real images an exchange leads is seen
-    from as many variations of each bucket, beside some sets of RPGAN's own samples.
+    mean over buckets. How far from the real images an exchange leads is seen from as many variations of each
+    bucket, in some independent sets, beside as many of RPGAN's own samples.
     """
     exchange = exchange_changes(groups, routed.bucket_sizes, yardstick.extractor)
     target = float(exchange["total"].mean())
     alphas = [equal_damage_alphas(twin, trials, factor * target, pixel_change) for factor in factors]
     found = damage(twin, trials, torch.stack(alphas, dim=1), yardstick)
-    n, equal = trials.clean.flatten(0, 1).shape[0], factors.index(1)
-    varied = [exchanged(routed, bucket, n, rng) for bucket in range(len(routed.buckets))]
-    own = [routed.sample_paths(n, rng) for _ in range(sets)]
-    far, near = (
-        torch.tensor([yardstick.distance(to_uint8(render(routed, routes))) for routes in several]).double()
-        for several in (varied, own)
-    )
-    profiles = {
-        kind: {
-            NOISE: profile(found.changes[kind][:, equal], rng),
-            EXCHANGE: profile(exchange[kind], rng),
-            PER_CHANGE: profile(exchange[kind], rng, per=exchange["total"]),
-        }
-        for kind in KINDS[1:]
+    n = trials.clean.flatten(0, 1).shape[0]
+    far, near = distances_of_sets(routed, yardstick, n, sets, rng)
+    return Comparison(factors, found, exchange, far, near, n)
+
+
+def images_needed(
+    layers: int, n: int, routed: int, sets: int, factors: int, levels: int = 0
+) -> dict[str, int]:
+    """What `compare`, behind `damage` at some levels with the same n trials, makes and has measured.
+
+    `routed` is the number of images of each bucket in the groups of exchanged instances.
+    """
+    swept, compared = layers * levels, layers * factors
+    of_routed = layers * routed + sets * (layers + 1) * n
+    seen = (1 + swept if levels else 0) + 1 + compared  # the images without noise each time
+    return {
+        "images of the standard GAN": n * (1 + swept + compared),
+        "more, each try in the search for equal damage": n * compared,
+        "images of RPGAN": of_routed,
+        "passes through the extractor": n * seen + of_routed,
     }
-    return Comparison(factors, found, exchange, far, near, profiles, n)
+
+
+def distances_of_sets(
+    generator: RandomPathGenerator, yardstick: Yardstick, n: int, sets: int, rng: torch.Generator
+) -> tuple[Float[Tensor, "sets buckets"], Float[Tensor, " sets"]]:
+    """Fréchet distances to the real images of n variations of each bucket, and of n samples, set by set."""
+
+    def distance(routes: Tensor) -> float:
+        return yardstick.distance(to_uint8(render(generator, routes)))
+
+    buckets = range(len(generator.buckets))
+    varied = [[distance(exchanged(generator, b, n, rng)) for b in buckets] for _ in range(sets)]
+    own = [distance(generator.sample_paths(n, rng)) for _ in range(sets)]
+    return torch.tensor(varied, dtype=torch.float64), torch.tensor(own, dtype=torch.float64)
 
 
 def exchanged(

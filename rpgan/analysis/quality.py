@@ -169,10 +169,16 @@ class Comparison:
     measured: Mapping[str, Measured]  # the routed one, its twin, REAL
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Yields rows for a page: a score with mean and interval over sets, model by model."""
+        """Yields rows for a page: a score with mean and interval over sets, model by model.
+
+        The distance of other real images says of how many it is, where these are not as many as its row does.
+        """
         for score in next(iter(self.measured.values())).scores:
-            spreads = {name: measured.scores[score] for name, measured in self.measured.items()}
-            yield {"score": score} | {name: _shown(spread) for name, spread in spreads.items()}
+            cells = {name: _shown(measured.scores[score]) for name, measured in self.measured.items()}
+            n = len(self.yardstick.others)
+            if score == self.yardstick.distance and n != self.yardstick.n:
+                cells[REAL] += f" (of {n:,})"
+            yield {"score": score} | cells
 
     @property
     def pair(self) -> tuple[Measured, Measured]:

@@ -1,5 +1,6 @@
 """Profiles over layers, and whether two of them put the layers in the same order."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
@@ -65,12 +66,26 @@ def rank_agreement(a: Profile, b: Profile, level: float = 0.95) -> Agreement:
     Ties share their mean rank; a profile without any order has correlation 0. Raises UserError for profiles
     of other numbers of layers or resamples.
     """
+    return best_agreement([[(a, b)]], level)
+
+
+def best_agreement(choices: Sequence[Sequence[tuple[Profile, Profile]]], level: float = 0.95) -> Agreement:
+    """The best choice's rank correlation, where the least one over the pairs of a choice counts.
+
+    Every bootstrap sample chooses for itself. Raises UserError as rank_agreement does.
+    """
+    least = [torch.stack([_correlations(*pair) for pair in pairs]).amin(0) for pairs in choices]
+    best = torch.stack(least).amax(0)
+    low, high = central_interval(best[1:], level)
+    return Agreement(float(best[0]), float(low), float(high))
+
+
+def _correlations(a: Profile, b: Profile) -> Float[Tensor, "_"]:
+    """Rank correlations of the shares, and then of every bootstrap sample."""
     if a.resampled.shape != b.resampled.shape:
         shapes = f"{tuple(a.resampled.shape)} and {tuple(b.resampled.shape)}"
         raise UserError(f"profiles of shapes {shapes}; expected the same layers and resamples for both")
-    value = float(_spearman(a.shares[None], b.shares[None]))
-    low, high = central_interval(_spearman(a.resampled, b.resampled), level)
-    return Agreement(value, float(low), float(high))
+    return _spearman(*(torch.cat([p.shares[None], p.resampled]) for p in (a, b)))
 
 
 def chance(n_layers: int, least: float) -> float:

@@ -14,6 +14,7 @@ from rpgan.images import to_uint8
 from rpgan.models.generator import RandomPathGenerator, render
 
 Distance = Callable[[Tensor, Tensor], Tensor]  # uint8 images a and b, (n, c, h, w) each -> (n,), pair by pair
+TOLERANCE = 0.02  # share of the wanted damage by which the found one may differ
 LARGEST = 2.0**20  # α at which a layer is said to be unable to do more, and 1/α to do less
 
 
@@ -47,7 +48,8 @@ def layer_weights(generator: RandomPathGenerator, layer: int) -> list[nn.Paramet
     """The weight tensors of a bucket's instances: matrices and kernels, without biases."""
     if not 0 <= layer < len(generator.buckets):
         raise UserError(f"layer {layer}; expected one from 0 to {len(generator.buckets) - 1}")
-    return [parameter for parameter in generator.buckets[layer].parameters() if parameter.ndim > 1]
+    named = generator.buckets[layer].named_parameters()
+    return [parameter for name, parameter in named if name.endswith("weight")]
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def equal_damage_alphas(
     trials: Trials,
     target: float,
     distance: Distance,
-    tolerance: float = 0.02,
+    tolerance: float = TOLERANCE,
 ) -> Float[Tensor, " layers"]:
     """For each layer the α at which noise moves the images of the trials by the target in the mean.
 

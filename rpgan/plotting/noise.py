@@ -11,10 +11,9 @@ from matplotlib.ticker import LogLocator, NullLocator
 from torch import Tensor
 
 from rpgan.analysis.noise import KINDS, Comparison, Damage
+from rpgan.analysis.roles import EXCHANGE, WORDS, Roles
 from rpgan.plotting import PALETTE, PAPER, figure_of
 from rpgan.plotting.diversity import draw_bars
-
-WORDS = {"total": "total", "color": "colour", "semantic": "semantic"}
 
 
 def draw_noisy(
@@ -74,18 +73,19 @@ def draw_changes(sweep: Damage) -> Figure:
     """Draws the changes of all kinds against α, side by side."""
     figure, axes = figure_of(len(KINDS), ratio=0.9)
     for ax, kind in zip(axes, KINDS, strict=True):
-        draw_layers(ax, sweep.alphas, sweep.changes[kind].mean(-1), "α", f"{WORDS[kind]} change")
+        draw_layers(ax, sweep.alphas, sweep.changes[kind].mean(-1), "α", f"{WORDS.get(kind, kind)} change")
         ax.set_ylim(bottom=0)
     _legend_above(figure, axes[0])
     return figure
 
 
-def draw_profiles(comparison: Comparison) -> Figure:
+def draw_profiles(roles: Roles) -> Figure:
     """Draws every layer's share in colour and in semantic change, with 95 % intervals."""
-    figure, axes = figure_of(len(comparison.profiles), ratio=0.7)
-    for ax, (kind, profiles) in zip(axes, comparison.profiles.items(), strict=True):
+    figure, axes = figure_of(len(roles.noise), ratio=0.7)
+    for ax, kind in zip(axes, roles.noise, strict=True):
+        profiles = roles.profiles(kind)
         bars = {name: (p.shares, *p.interval()) for name, p in profiles.items()}
-        layers = range(len(comparison.noise.alphas))
+        layers = range(len(profiles[EXCHANGE].shares))
         draw_bars(ax, bars, list(layers), "share")
         ax.set(xlabel="layer or bucket", title=f"{WORDS[kind]} change")
     _legend_above(figure, axes[0])
@@ -98,7 +98,7 @@ def draw_distances(sweep: Damage, comparison: Comparison) -> Figure:
     figure, axes = figure_of(2, ratio=0.75)
     draw_layers(axes[0], sweep.alphas, sweep.frechet, "α", "Fréchet distance", levels)
     draw_layers(axes[1], sweep.changes["total"].mean(-1), sweep.frechet, "total change", "", levels)
-    changes, varied = comparison.exchange["total"].mean(1).tolist(), comparison.varied.tolist()
+    changes, varied = comparison.exchange["total"].mean(1).tolist(), comparison.varied.mean(0).tolist()
     axes[1].scatter(changes, varied, marker="D", s=22, color=PAPER, zorder=4, label="buckets")
     for bucket, place in enumerate(zip(changes, varied, strict=True)):
         offset = (0, -9)

@@ -19,6 +19,7 @@ class Gathered:
 
     rows: tuple[Row, ...]
     about: str  # how complete each sweep is, for the page
+    complete: bool  # whether every training of every sweep is there
 
 
 def gather(names: Sequence[str], profile: str, device: str = "cpu") -> Gathered:
@@ -27,12 +28,13 @@ def gather(names: Sequence[str], profile: str, device: str = "cpu") -> Gathered:
     Under the other profiles what is missing is trained, and a sweep that fails raises UserError.
     """
     rows: dict[str, Row] = {}
-    words = []
+    words, complete = [], True
     for name in names:
         table = read_table(name, profile) if profile == "book" else obtain_sweep(name, profile, device)
         rows |= {row.digest: row for row in table.rows}
+        complete &= len(table.rows) == table.points
         words.append(f"{name}: {len(table.rows)} of {table.points} trainings")
-    return Gathered(tuple(rows.values()), "; ".join(words))
+    return Gathered(tuple(rows.values()), "; ".join(words), complete)
 
 
 def forecast_sweeps(names: Sequence[str], profile: str) -> dict[str, dict[str, Any]]:
