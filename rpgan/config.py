@@ -66,7 +66,7 @@ class TrainConfig:
     decay_steps: int = 0  # last steps, over which both learning rates fall linearly to 0
     ema: float = 0.0  # decay of the averaged generator; 0 keeps none
     idle_instances: str = "zero"  # zero (Adam moves instances that were not drawn) | skip
-    routing: str = "uniform"  # uniform (every instance independently) | balanced (equally often in all images of a phase)
+    routing: str = "uniform"  # uniform (every instance independently) | balanced (equally often a phase)
     initial: str = ""  # experiment whose generator it starts from; new instances begin at random
     trainable: tuple[str, ...] = ()  # name prefixes, or "new" for what `initial` lacks; empty trains all
     frozen_norm: bool = False  # shared BatchNorm keeps its statistics (specification, point 7)
