@@ -8,7 +8,7 @@ from typing import Any
 
 from rpgan import __version__
 from rpgan.errors import UserError
-from rpgan.ledger import VERDICTS, Claim, Ledger, verdict
+from rpgan.ledger import ORDERS, VERDICTS, Claim, Ledger, support, verdict
 from rpgan.operations import GPU_HOURS, gpu_hours
 from rpgan.receipts import Receipt
 from rpgan.results import Measured, processor, show, show_measured, versions
@@ -105,14 +105,26 @@ def _row(claim: Claim, measured: Measured | None) -> list[str]:
     return [
         f"[{claim.claim}]{{#{claim.id}}}\n\n    {{.small-print}}\n    {' · '.join(small)}",
         show(claim.published),
-        "–" if measured is None else f"{show_measured(measured)}{_profile_note(measured)}",
+        "–" if measured is None else _here(claim, measured),
         badge(verdict(claim, measured)),
     ]
 
 
-def _profile_note(measured: Measured) -> str:
-    told = f", *{measured.profile}*, {measured.device}, seed {measured.seed}"
-    return f"{told}; {measured.note}" if measured.note else told
+def _here(claim: Claim, measured: Measured) -> str:
+    run = f"*{measured.profile}*, {measured.device}, seed {measured.seed}"
+    told = (f"{show_measured(measured)}, {run}", measured.note, draws_note(claim, measured))
+    return "; ".join(part for part in told if part)
+
+
+def draws_note(claim: Claim, measured: Measured) -> str:
+    """Returns in which share of its draws a claim about an order holds, or that there are none."""
+    rules = next((r for r in (claim.rule, claim.order) if r and r.keys() <= set(ORDERS)), None)
+    if rules is None:
+        return ""
+    if not measured.orders:
+        return "point estimates"
+    drawn = sum(measured.orders.values())
+    return f"holds in {support(rules, measured, claim.published):.0%} of {drawn:,} draws"
 
 
 def rule_text(claim: Claim) -> str:

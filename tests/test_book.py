@@ -62,6 +62,14 @@ def test_the_ledger_page_shows_value_verdict_and_link() -> None:
     assert text.count(".verdict-reproduced") == text.count(".verdict-not-attempted") == 1
 
 
+def test_a_row_about_an_order_tells_of_its_draws() -> None:
+    claim = dataclasses.replace(CLAIM, rule={"largest": [2]})
+    assert pages.draws_note(claim, Measured([1, 2])) == "point estimates"
+    drawn = Measured([1, 2], orders={"1 2": 1_200, "2 1": 300})
+    assert pages.draws_note(claim, drawn) == "holds in 80% of 1,500 draws"
+    assert pages.draws_note(CLAIM, Measured(2)) == ""
+
+
 def test_counts_add_up() -> None:
     last = pages.summary(LEDGER, RESULTS).split("* - ")[-1]
     assert re.findall(r"  - (\S+)", last) == ["1", "–", "–", "–", "1"]
