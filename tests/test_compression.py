@@ -116,6 +116,14 @@ def test_table_4_in_numbers():
     assert 1 / ratio["multiplications"] == pytest.approx(6.03, abs=0.005) and ratio["paths"] == 1 / 64
 
 
+def test_table_4_is_compared_layer_by_layer():
+    config = resolve("mnist-linear", "paper").generator
+    assert arithmetic.equals_table_4(config, LAST, 128)
+    assert not arithmetic.equals_table_4(config, LAST, 64)
+    for wrong in ({"widths": (128, 256, 512, 512)}, {"bucket_sizes": (32,) * 5}, {"latent_dim": 64}):
+        assert not arithmetic.equals_table_4(replace(config, **wrong), LAST, 128)
+
+
 def test_costs_are_those_of_the_networks(rng):
     generator = build_generator(SMALL)
     compressed = compression.join(generator, LAST, compression.sample_tuples((4, 3, 2), 5, rng)).generator
