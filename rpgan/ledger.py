@@ -11,9 +11,11 @@ import yaml
 from rpgan.errors import UserError
 from rpgan.results import Measured
 
-VERDICTS = ("reproduced", "same order", "undecided", "not reproduced", "not attempted at this budget")
+JUDGED = ("reproduced", "same order", "undecided", "not reproduced")
+VERDICTS = (*JUDGED, "shown", "not attempted at this budget")
 KINDS = ("table", "figure", "number", "prose")
 SCALES = ("any", "paper")
+SOURCES = ("paper", "carried over", "beyond")
 BOUNDS = ("greater", "less")  # rules that are asked of the whole of an interval
 ORDERS = ("largest", "smallest", "above", "ranks")  # rules about the order of a list, asked of every draw
 SURE = 0.95  # share of the draws in which an order must hold, or fail, to be told
@@ -21,7 +23,7 @@ SURE = 0.95  # share of the draws in which an order must hold, or fail, to be to
 
 @dataclass(frozen=True)
 class Claim:
-    """One statement of the paper."""
+    """One statement of the paper, or one that the companion adds to them."""
 
     id: str  # anchor on the ledger page
     experiment: str  # E1 … E17 of the companion's list, or "model"
@@ -30,10 +32,11 @@ class Claim:
     claim: str  # the statement, in the companion's words
     published: Any  # value, list of values, or text where the paper gives no number
     result: str  # NOTEBOOK/key
-    rule: dict[str, Any]  # what counts as reproduced: rule names of RULES, all of which must hold
+    rule: dict[str, Any]  # what counts as reproduced: names of RULES, all of which must hold
     order: dict[str, Any] = field(default_factory=dict)  # what counts as the same order where the rule fails
     scale: str = "paper"  # any (arithmetic, independent of training) | paper (comparable under `paper` only)
-    note: str = ""  # scale or protocol
+    note: str = ""  # scale or protocol, or why nothing is judged
+    source: str = "paper"  # paper | carried over (the paper's, judged on other data) | beyond (not its own)
 
     @property
     def chapter(self) -> str:
@@ -107,6 +110,8 @@ def verdict(claim: Claim, measured: Measured | None) -> str:
     """
     if measured is None:
         return "not attempted at this budget"
+    if not claim.rule:
+        return "shown"
     rules = claim.rule, claim.order or claim.rule
     try:
         strong, weak = (support(rule, measured, claim.published) for rule in rules)
@@ -165,10 +170,12 @@ def _claim(number: int, entry: Any) -> Claim:
     if wrong := sorted(given - set(known)) or [key for key in required if key not in given]:
         raise UserError(f"claim {name}: {', '.join(wrong)} missing or unknown; fields: {', '.join(known)}")
     claim = Claim(**entry)
-    for field_name, allowed in (("kind", KINDS), ("scale", SCALES)):
+    for field_name, allowed in (("kind", KINDS), ("scale", SCALES), ("source", SOURCES)):
         if getattr(claim, field_name) not in allowed:
             got = getattr(claim, field_name)
             raise UserError(f"claim {name}: {field_name} is {got!r}; expected one of {', '.join(allowed)}")
+    if (claim.source == "beyond") != claim.where.startswith("beyond the paper"):
+        raise UserError(f"claim {name}: source is {claim.source!r}, where is {claim.where!r}; one is wrong")
     _check_rules(claim)
     return claim
 
@@ -177,7 +184,8 @@ def _check_rules(claim: Claim) -> None:
     for name in [*claim.rule, *claim.order]:
         if name not in RULES:
             raise UserError(f"claim {claim.id}: there is no rule {name!r}; rules: {', '.join(RULES)}")
-    if not claim.rule:
-        raise UserError(f"claim {claim.id}: rule is empty; say what counts as reproduced")
+    if not claim.rule and (claim.order or not claim.note):
+        remedy = "say what counts as reproduced, or in the note why it is only shown"
+        raise UserError(f"claim {claim.id}: rule is empty; {remedy}")
     if not all(claim.result.partition("/")):
         raise UserError(f"claim {claim.id}: result is {claim.result!r}; expected NOTEBOOK/key")

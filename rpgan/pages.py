@@ -3,7 +3,7 @@
 import os
 import platform
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rpgan import __version__
@@ -33,6 +33,12 @@ WORDS: dict[str, Callable[[Any], str]] = {
 TIMED = "mnist-rpgan"  # the committed checkpoint whose training tells the rate of a CPU core
 QUOTE = re.compile(r"\{\{\s*([\w-]+/[\w-]+)\s*\}\}")
 Results = Mapping[str, Measured]
+TOTALS = {
+    "paper": "All statements of the paper",
+    "carried over": "Its statements, carried over to other data",
+    "beyond": "Beyond the paper",
+}  # of Claim.source, as the summary names them
+ORIGINS = {"paper": "", "carried over": " *(carried over)*", "beyond": " *(beyond the paper)*"}
 
 
 def _either(places: list[int]) -> str:
@@ -63,17 +69,23 @@ def table(header: list[str], rows: list[list[str]], style: str, widths: str) -> 
 
 
 def summary(ledger: Ledger, results: Results) -> str:
-    """Returns the counts of verdicts, a row for every chapter and one for all."""
-    outcomes = {claim.id: verdict(claim, results.get(claim.result)) for claim in ledger.claims}
-    rows = []
-    for name, title in {**ledger.chapters, "": "All chapters"}.items():
-        of_chapter = [outcomes[c.id] for c in ledger.claims if name in ("", c.chapter)]
-        counts = [of_chapter.count(v) for v in VERDICTS]
-        label = (
-            f"{{ref}}`{title} <ledger-{name.replace('_', '-')}>`" if name and of_chapter else f"**{title}**"
-        )
-        rows += [[label, *(str(n) if n else "–" for n in counts)]] if of_chapter else []
-    return table(["Chapter", *(badge(v) for v in VERDICTS)], rows, "counts", "30 14 14 14 14 14")
+    """Returns the counts of verdicts: of the paper's statements in every chapter, and all by their source."""
+    claims = ledger.claims
+    rows = {
+        f"{{ref}}`{title} <ledger-{name.replace('_', '-')}>`": [
+            c for c in claims if c.chapter == name and c.source == "paper"
+        ]
+        for name, title in ledger.chapters.items()
+        if any(c.chapter == name for c in claims)
+    }
+    rows |= {f"**{title}**": [c for c in claims if c.source == source] for source, title in TOTALS.items()}
+    counts = [[label, *_counts(some, results)] for label, some in rows.items()]
+    return table(["Chapter", *(badge(v) for v in VERDICTS)], counts, "counts", "28 12 12 12 12 12 12")
+
+
+def _counts(claims: Sequence[Claim], results: Results) -> list[str]:
+    outcomes = [verdict(claim, results.get(claim.result)) for claim in claims]
+    return [str(outcomes.count(v) or "–") for v in VERDICTS]
 
 
 def claims_tables(ledger: Ledger, results: Results, existing: set[str]) -> str:
@@ -99,8 +111,9 @@ def _row(claim: Claim, measured: Measured | None) -> list[str]:
     small = [
         claim.experiment,
         claim.where,
+        *(["carried over"] if claim.source == "carried over" else []),
         *([claim.note] if claim.note else []),
-        f"*counts if {rule_text(claim)}*",
+        f"*counts if {rule_text(claim)}*" if claim.rule else "*not judged*",
     ]
     return [
         f"[{claim.claim}]{{#{claim.id}}}\n\n    {{.small-print}}\n    {' · '.join(small)}",
@@ -137,7 +150,11 @@ def rule_text(claim: Claim) -> str:
 def back_links(chapter: str, ledger: Ledger, results: Results) -> str:
     """Returns the section that closes a chapter: its claims with their verdicts, linked to the ledger."""
     rows = [
-        [f"{{ref}}`{c.claim} <{c.id}>`", show(c.published), badge(verdict(c, results.get(c.result)))]
+        [
+            f"{{ref}}`{c.claim} <{c.id}>`{ORIGINS[c.source]}",
+            show(c.published),
+            badge(verdict(c, results.get(c.result))),
+        ]
         for c in ledger.claims
         if c.chapter == chapter
     ]

@@ -29,8 +29,10 @@ LEDGER = CHECKOUT / "book" / "claims.yml"
 
 def test_every_verdict_is_computed() -> None:
     exact = replace(CLAIM, scale="any")
-    found = [Measured(2.3), Measured(4.0), Measured(1.2, interval=(0.9, 1.4)), Measured(0.9), None]
-    assert tuple(verdict(exact, measured) for measured in found) == VERDICTS
+    found = [Measured(2.3), Measured(4.0), Measured(1.2, interval=(0.9, 1.4)), Measured(0.9)]
+    outcomes = [verdict(exact, measured) for measured in found]
+    shown = replace(exact, rule={}, order={}, note="a picture")
+    assert (*outcomes, verdict(shown, Measured(False)), verdict(shown, None)) == VERDICTS
 
 
 @pytest.mark.parametrize(
@@ -164,6 +166,10 @@ def write(tmp_path: Path, **changes: object) -> Path:
         ({"scale": "smoke"}, "scale is 'smoke'; expected one of any, paper"),
         ({"rule": {"near": 1}}, "no rule 'near'; rules: within"),
         ({"rule": {}}, "rule is empty"),
+        ({"rule": {}, "order": {"greater": 1}, "note": "a picture"}, "rule is empty"),
+        ({"source": "ours"}, "source is 'ours'; expected one of paper, carried over, beyond"),
+        ({"source": "beyond"}, "source is 'beyond', where is 'Table 1'; one is wrong"),
+        ({"where": "beyond the paper"}, "source is 'paper'"),
         ({"result": "02_y/key"}, "no chapter '02_y' is registered; chapters: 01_x"),
         ({"result": "01_x"}, "expected NOTEBOOK/key"),
     ],
@@ -183,7 +189,7 @@ def test_an_id_is_taken_once(tmp_path: Path) -> None:
 
 
 def test_the_ledger_covers_every_experiment_and_table_of_the_paper() -> None:
-    claims = load_ledger(LEDGER).claims
+    claims = [claim for claim in load_ledger(LEDGER).claims if claim.source != "beyond"]
     assert {f"E{i}" for i in range(1, 18)} <= {claim.experiment for claim in claims}
     for i in range(1, 6):
         assert any(f"Table {i}" in claim.where for claim in claims), f"Table {i}"
@@ -217,6 +223,12 @@ def test_a_rule_is_as_strong_as_its_sentence(name: str, kept: list, broken: list
     (claim,) = (claim for claim in load_ledger(LEDGER).claims if claim.id == name)
     assert all(holds(claim.rule, value, claim.published) for value in kept)
     assert not any(holds(claim.rule, value, claim.published) for value in broken)
+
+
+def test_what_is_judged_on_other_data_says_on_which() -> None:
+    for claim in load_ledger(LEDGER).claims:
+        if claim.source == "carried over":
+            assert re.search(r"; on (sprites|digits)\b", claim.claim), claim.id
 
 
 def test_anchors_are_what_html_makes_of_them() -> None:
