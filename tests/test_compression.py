@@ -233,6 +233,14 @@ def test_kept_curve_draws_along_paths_of_the_original(rng):
     assert few <= 3 * 2 < many
 
 
+def test_the_interval_of_a_ratio_is_students_over_choices():
+    curve = compression.KeptCurve(9, {2: [2.0, 3.0, 4.0], 8: [1.0, 1.0, 1.0]})
+    found = curve.ratio(2)
+    assert found.value == 3 and found.note == "2 of 8 products, 3 choices"
+    assert found.interval == pytest.approx((3 - 4.3027 / 3**0.5, 3 + 4.3027 / 3**0.5), abs=1e-4)
+    assert compression.KeptCurve(9, {2: [2.0], 8: [1.0]}).ratio(2).interval is None
+
+
 def test_gaussian_images_have_the_moments_of_the_images(rng):
     images = torch.randint(100, 156, (500, 1, 3, 3), generator=rng).to(torch.uint8)
     drawn = linearity.gaussian_images(images, 4_000, 9, rng).double()
