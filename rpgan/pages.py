@@ -108,6 +108,7 @@ def _section(name: str, ledger: Ledger, results: Results, exists: bool) -> str:
 
 
 def _row(claim: Claim, measured: Measured | None) -> list[str]:
+    outcome = verdict(claim, measured)  # first, since it names the claim whose result does not fit
     small = [
         claim.experiment,
         claim.where,
@@ -119,7 +120,7 @@ def _row(claim: Claim, measured: Measured | None) -> list[str]:
         f"[{claim.claim}]{{#{claim.id}}}\n\n    {{.small-print}}\n    {' · '.join(small)}",
         show(claim.published),
         "–" if measured is None else _here(claim, measured),
-        badge(verdict(claim, measured)),
+        badge(outcome),
     ]
 
 
@@ -137,7 +138,7 @@ def draws_note(claim: Claim, measured: Measured) -> str:
     if not measured.orders:
         return "point estimates"
     drawn = sum(measured.orders.values())
-    return f"holds in {support(rules, measured, claim.published):.0%} of {drawn:,} draws"
+    return f"holds in {100 * support(rules, measured, claim.published):.3g} % of {drawn:,} draws"
 
 
 def rule_text(claim: Claim) -> str:

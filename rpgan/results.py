@@ -125,14 +125,14 @@ def _read(path: Path) -> dict[str, Measured]:
 
 
 def _measured(entry: dict[str, Any], run: dict[str, Any]) -> Measured:
-    interval = entry.get("interval")
+    interval, orders = entry.get("interval"), entry.get("orders")
     return Measured(
         value=entry["value"],
         n=entry.get("n"),
         unit=entry.get("unit", ""),
         interval=None if interval is None else (interval[0], interval[1]),
         note=entry.get("note", ""),
-        orders=entry.get("orders"),
+        orders=None if orders is None else {order: int(times) for order, times in orders.items()},
         **run,
     )
 

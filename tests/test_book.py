@@ -66,7 +66,7 @@ def test_a_row_about_an_order_tells_of_its_draws() -> None:
     claim = dataclasses.replace(CLAIM, rule={"largest": [2]})
     assert pages.draws_note(claim, Measured([1, 2])) == "point estimates"
     drawn = Measured([1, 2], orders={"1 2": 1_200, "2 1": 300})
-    assert pages.draws_note(claim, drawn) == "holds in 80% of 1,500 draws"
+    assert pages.draws_note(claim, drawn) == "holds in 80 % of 1,500 draws"
     assert pages.draws_note(CLAIM, Measured(2)) == ""
 
 
