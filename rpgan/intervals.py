@@ -1,4 +1,6 @@
-"""Bootstrap: sums over units that are drawn again and again, and intervals from such draws."""
+"""Bootstrap: sums over units that are drawn again and again, and what such draws say."""
+
+from collections import Counter
 
 import torch
 from jaxtyping import Float
@@ -24,3 +26,15 @@ def resampled_sums(
     """Sums n units, drawn anew with repetition each time; what stands in one unit is drawn together."""
     units = torch.randint(len(values), (draws, len(values)), generator=rng)
     return values.double()[units].sum(1)
+
+
+def count_orders(resampled: Float[Tensor, "draws n"]) -> dict[str, int]:
+    """Counts the draws by the order of their n numbers, the commonest first: what `Result.orders` holds.
+
+    An order is written as ranks from 1, the least; equal numbers share one. "1 3 2": the second is largest.
+    Draws with a NaN have no order and do not count.
+    """
+    from scipy.stats import rankdata
+
+    ranks = rankdata(resampled[~resampled.isnan().any(1)].numpy(), method="dense", axis=1).astype(int)
+    return dict(Counter(" ".join(map(str, row)) for row in ranks.tolist()).most_common())

@@ -11,14 +11,19 @@ import yaml
 from rpgan.errors import UserError
 from rpgan.results import Measured
 
-VERDICTS = ("reproduced", "same order", "undecided", "not reproduced", "not attempted at this budget")
+JUDGED = ("reproduced", "same order", "undecided", "not reproduced")
+VERDICTS = (*JUDGED, "shown", "not attempted at this budget")
 KINDS = ("table", "figure", "number", "prose")
 SCALES = ("any", "paper")
+SOURCES = ("paper", "carried over", "beyond")
+BOUNDS = ("greater", "less")  # rules that are asked of the whole of an interval
+ORDERS = ("largest", "smallest", "above", "ranks")  # rules about the order of a list, asked of every draw
+SURE = 0.95  # share of the draws in which an order must hold, or fail, to be told
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One statement of the paper."""
+    """One statement of the paper, or one that the companion adds to them."""
 
     id: str  # anchor on the ledger page
     experiment: str  # E1 … E17 of the companion's list, or "model"
@@ -27,10 +32,11 @@ class Claim:
     claim: str  # the statement, in the companion's words
     published: Any  # value, list of values, or text where the paper gives no number
     result: str  # NOTEBOOK/key
-    rule: dict[str, Any]  # what counts as reproduced: rule names of RULES, all of which must hold
+    rule: dict[str, Any]  # what counts as reproduced: names of RULES, all of which must hold
     order: dict[str, Any] = field(default_factory=dict)  # what counts as the same order where the rule fails
     scale: str = "paper"  # any (arithmetic, independent of training) | paper (comparable under `paper` only)
-    note: str = ""  # scale or protocol
+    note: str = ""  # scale or protocol, or why nothing is judged
+    source: str = "paper"  # paper | carried over (the paper's, judged on other data) | beyond (not its own)
 
     @property
     def chapter(self) -> str:
@@ -69,8 +75,8 @@ RULES: dict[str, Callable[[Any, Any, Any], bool]] = {
     ),
     "greater": lambda v, p, bound: all(number > bound for number in _numbers(v)),
     "less": lambda v, p, bound: all(number < bound for number in _numbers(v)),
-    "largest": lambda v, p, places: 1 + _argmax(_numbers(v)) in places,
-    "smallest": lambda v, p, places: 1 + _argmax([-number for number in _numbers(v)]) in places,
+    "largest": lambda v, p, places: _highest(_numbers(v)) <= set(places),  # and none beside them as large
+    "smallest": lambda v, p, places: _highest([-number for number in _numbers(v)]) <= set(places),
     "above": lambda v, p, groups: _above(v, groups),  # [[1, 2], [3]]: each of the first two exceeds the third
     "ranks": _ranks,  # least Spearman correlation with the published values
     "exactly": lambda v, p, wanted: _numbers(v) == _numbers(wanted),  # a list, with neither more nor fewer
@@ -85,8 +91,8 @@ def _numbers(value: Any) -> list[float]:
     return [float(v) for v in values]
 
 
-def _argmax(numbers: list[float]) -> int:
-    return numbers.index(max(numbers))
+def _highest(numbers: list[float]) -> set[int]:
+    return {place for place, number in enumerate(numbers, start=1) if number == max(numbers)}
 
 
 def holds(rules: Mapping[str, Any], value: Any, published: Any) -> bool:
@@ -98,30 +104,44 @@ def verdict(claim: Claim, measured: Measured | None) -> str:
     """Returns one of VERDICTS.
 
     A claim about trained networks can be reproduced by the paper's own budget only: under a smaller
-    profile, a rule that holds shows the same order. Where a bound is asked of a number with an interval,
-    the whole interval must keep it, or break it; otherwise the claim is undecided. Raises UserError,
-    naming the claim, where result and rule do not fit.
+    profile, a rule that holds shows the same order. A rule that neither holds nor fails surely, see
+    `support`, leaves the claim undecided. Raises UserError, naming the claim, where result and rule do
+    not fit.
     """
     if measured is None:
         return "not attempted at this budget"
+    if not claim.rule:
+        return "shown"
+    rules = claim.rule, claim.order or claim.rule
     try:
-        kept = [holds(claim.rule, value, claim.published) for value in _ends(claim.rule, measured)]
-        weak = claim.order or claim.rule
-        ordered = [holds(weak, value, claim.published) for value in _ends(weak, measured)]
+        strong, weak = (support(rule, measured, claim.published) for rule in rules)
     except (UserError, ValueError, IndexError, ZeroDivisionError) as error:
         raise UserError(f"claim {claim.id}: {claim.result} does not fit its rule: {error}") from None
-    if all(kept):
+    if strong >= SURE:
         comparable = claim.scale == "any" or measured.profile == "paper"
         return "reproduced" if comparable else "same order"
-    if all(ordered):
+    if weak >= SURE:
         return "same order"
-    return "undecided" if any(kept) or any(ordered) else "not reproduced"
+    return "not reproduced" if max(strong, weak) <= 1 - SURE else "undecided"
 
 
-def _ends(rules: Mapping[str, Any], measured: Measured) -> list[Any]:
-    """Returns the values at which rules are judged: both ends of an interval where they are bounds."""
-    bounds = measured.interval is not None and rules.keys() <= {"greater", "less"}
-    return [measured.value, *(measured.interval or ())] if bounds else [measured.value]
+def support(rules: Mapping[str, Any], measured: Measured, published: Any) -> float:
+    """Returns the share, in [0, 1], of what a result may be at which all the rules hold.
+
+    Bounds are asked of a number and of both ends of its interval, so that only 0 and 1 are sure. Orders are
+    asked of all draws of a list, where a chapter has drawn it again. All else is 0 or 1, by the value alone.
+    """
+    kept = [(holds(rules, value, published), times) for value, times in _readings(rules, measured)]
+    return sum(times for held, times in kept if held) / sum(times for _, times in kept)
+
+
+def _readings(rules: Mapping[str, Any], measured: Measured) -> list[tuple[Any, int]]:
+    """Returns the values at which rules are judged, and how often each occurs; ranks stand for a draw."""
+    if measured.orders and rules.keys() <= set(ORDERS):
+        return [([int(rank) for rank in order.split()], n) for order, n in measured.orders.items()]
+    if measured.interval is not None and rules.keys() <= set(BOUNDS):
+        return [(value, 1) for value in (measured.value, *measured.interval)]
+    return [(measured.value, 1)]
 
 
 def load_ledger(path: Path) -> Ledger:
@@ -150,10 +170,12 @@ def _claim(number: int, entry: Any) -> Claim:
     if wrong := sorted(given - set(known)) or [key for key in required if key not in given]:
         raise UserError(f"claim {name}: {', '.join(wrong)} missing or unknown; fields: {', '.join(known)}")
     claim = Claim(**entry)
-    for field_name, allowed in (("kind", KINDS), ("scale", SCALES)):
+    for field_name, allowed in (("kind", KINDS), ("scale", SCALES), ("source", SOURCES)):
         if getattr(claim, field_name) not in allowed:
             got = getattr(claim, field_name)
             raise UserError(f"claim {name}: {field_name} is {got!r}; expected one of {', '.join(allowed)}")
+    if (claim.source == "beyond") != claim.where.startswith("beyond the paper"):
+        raise UserError(f"claim {name}: source is {claim.source!r}, where is {claim.where!r}; one is wrong")
     _check_rules(claim)
     return claim
 
@@ -162,7 +184,8 @@ def _check_rules(claim: Claim) -> None:
     for name in [*claim.rule, *claim.order]:
         if name not in RULES:
             raise UserError(f"claim {claim.id}: there is no rule {name!r}; rules: {', '.join(RULES)}")
-    if not claim.rule:
-        raise UserError(f"claim {claim.id}: rule is empty; say what counts as reproduced")
+    if not claim.rule and (claim.order or not claim.note):
+        remedy = "say what counts as reproduced, or in the note why it is only shown"
+        raise UserError(f"claim {claim.id}: rule is empty; {remedy}")
     if not all(claim.result.partition("/")):
         raise UserError(f"claim {claim.id}: result is {claim.result!r}; expected NOTEBOOK/key")

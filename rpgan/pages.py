@@ -3,12 +3,12 @@
 import os
 import platform
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rpgan import __version__
 from rpgan.errors import UserError
-from rpgan.ledger import VERDICTS, Claim, Ledger, verdict
+from rpgan.ledger import ORDERS, VERDICTS, Claim, Ledger, support, verdict
 from rpgan.operations import GPU_HOURS, gpu_hours
 from rpgan.receipts import Receipt
 from rpgan.results import Measured, processor, show, show_measured, versions
@@ -33,6 +33,12 @@ WORDS: dict[str, Callable[[Any], str]] = {
 TIMED = "mnist-rpgan"  # the committed checkpoint whose training tells the rate of a CPU core
 QUOTE = re.compile(r"\{\{\s*([\w-]+/[\w-]+)\s*\}\}")
 Results = Mapping[str, Measured]
+TOTALS = {
+    "paper": "All statements of the paper",
+    "carried over": "Its statements, carried over to other data",
+    "beyond": "Beyond the paper",
+}  # of Claim.source, as the summary names them
+ORIGINS = {"paper": "", "carried over": " *(carried over)*", "beyond": " *(beyond the paper)*"}
 
 
 def _either(places: list[int]) -> str:
@@ -63,17 +69,23 @@ def table(header: list[str], rows: list[list[str]], style: str, widths: str) -> 
 
 
 def summary(ledger: Ledger, results: Results) -> str:
-    """Returns the counts of verdicts, a row for every chapter and one for all."""
-    outcomes = {claim.id: verdict(claim, results.get(claim.result)) for claim in ledger.claims}
-    rows = []
-    for name, title in {**ledger.chapters, "": "All chapters"}.items():
-        of_chapter = [outcomes[c.id] for c in ledger.claims if name in ("", c.chapter)]
-        counts = [of_chapter.count(v) for v in VERDICTS]
-        label = (
-            f"{{ref}}`{title} <ledger-{name.replace('_', '-')}>`" if name and of_chapter else f"**{title}**"
-        )
-        rows += [[label, *(str(n) if n else "–" for n in counts)]] if of_chapter else []
-    return table(["Chapter", *(badge(v) for v in VERDICTS)], rows, "counts", "30 14 14 14 14 14")
+    """Returns the counts of verdicts: of the paper's statements in every chapter, and all by their source."""
+    claims = ledger.claims
+    rows = {
+        f"{{ref}}`{title} <ledger-{name.replace('_', '-')}>`": [
+            c for c in claims if c.chapter == name and c.source == "paper"
+        ]
+        for name, title in ledger.chapters.items()
+        if any(c.chapter == name for c in claims)
+    }
+    rows |= {f"**{title}**": [c for c in claims if c.source == source] for source, title in TOTALS.items()}
+    counts = [[label, *_counts(some, results)] for label, some in rows.items()]
+    return table(["Chapter", *(badge(v) for v in VERDICTS)], counts, "counts", "28 12 12 12 12 12 12")
+
+
+def _counts(claims: Sequence[Claim], results: Results) -> list[str]:
+    outcomes = [verdict(claim, results.get(claim.result)) for claim in claims]
+    return [str(outcomes.count(v) or "–") for v in VERDICTS]
 
 
 def claims_tables(ledger: Ledger, results: Results, existing: set[str]) -> str:
@@ -96,23 +108,37 @@ def _section(name: str, ledger: Ledger, results: Results, exists: bool) -> str:
 
 
 def _row(claim: Claim, measured: Measured | None) -> list[str]:
+    outcome = verdict(claim, measured)  # first, since it names the claim whose result does not fit
     small = [
         claim.experiment,
         claim.where,
+        *(["carried over"] if claim.source == "carried over" else []),
         *([claim.note] if claim.note else []),
-        f"*counts if {rule_text(claim)}*",
+        f"*counts if {rule_text(claim)}*" if claim.rule else "*not judged*",
     ]
     return [
         f"[{claim.claim}]{{#{claim.id}}}\n\n    {{.small-print}}\n    {' · '.join(small)}",
         show(claim.published),
-        "–" if measured is None else f"{show_measured(measured)}{_profile_note(measured)}",
-        badge(verdict(claim, measured)),
+        "–" if measured is None else _here(claim, measured),
+        badge(outcome),
     ]
 
 
-def _profile_note(measured: Measured) -> str:
-    told = f", *{measured.profile}*, {measured.device}, seed {measured.seed}"
-    return f"{told}; {measured.note}" if measured.note else told
+def _here(claim: Claim, measured: Measured) -> str:
+    run = f"*{measured.profile}*, {measured.device}, seed {measured.seed}"
+    told = (f"{show_measured(measured)}, {run}", measured.note, draws_note(claim, measured))
+    return "; ".join(part for part in told if part)
+
+
+def draws_note(claim: Claim, measured: Measured) -> str:
+    """Returns in which share of its draws a claim about an order holds, or that there are none."""
+    rules = next((r for r in (claim.rule, claim.order) if r and r.keys() <= set(ORDERS)), None)
+    if rules is None:
+        return ""
+    if not measured.orders:
+        return "point estimates"
+    drawn = sum(measured.orders.values())
+    return f"holds in {100 * support(rules, measured, claim.published):.3g} % of {drawn:,} draws"
 
 
 def rule_text(claim: Claim) -> str:
@@ -125,7 +151,11 @@ def rule_text(claim: Claim) -> str:
 def back_links(chapter: str, ledger: Ledger, results: Results) -> str:
     """Returns the section that closes a chapter: its claims with their verdicts, linked to the ledger."""
     rows = [
-        [f"{{ref}}`{c.claim} <{c.id}>`", show(c.published), badge(verdict(c, results.get(c.result)))]
+        [
+            f"{{ref}}`{c.claim} <{c.id}>`{ORIGINS[c.source]}",
+            show(c.published),
+            badge(verdict(c, results.get(c.result))),
+        ]
         for c in ledger.claims
         if c.chapter == chapter
     ]

@@ -26,6 +26,7 @@ class Result:
     unit: str = ""  # e.g. "images", "%", "s"
     interval: tuple[float, float] | None = None  # what the notebook says it is, e.g. a bootstrap's 95 %
     note: str = ""  # protocol, where the key cannot say it
+    orders: Mapping[str, int] | None = None  # of a list: in how many draws it had which order, as "1 3 2"
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ def _entry(key: str, result: Result) -> dict[str, Any]:
         "unit": result.unit or None,
         "interval": None if result.interval is None else [_plain(key, v) for v in result.interval],
         "note": result.note or None,
+        "orders": dict(result.orders) if result.orders else None,
     }
     return {"value": _plain(key, result.value)} | {k: v for k, v in optional.items() if v is not None}
 
@@ -123,13 +125,14 @@ def _read(path: Path) -> dict[str, Measured]:
 
 
 def _measured(entry: dict[str, Any], run: dict[str, Any]) -> Measured:
-    interval = entry.get("interval")
+    interval, orders = entry.get("interval"), entry.get("orders")
     return Measured(
         value=entry["value"],
         n=entry.get("n"),
         unit=entry.get("unit", ""),
         interval=None if interval is None else (interval[0], interval[1]),
         note=entry.get("note", ""),
+        orders=None if orders is None else {order: int(times) for order, times in orders.items()},
         **run,
     )
 

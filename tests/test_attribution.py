@@ -225,6 +225,8 @@ def test_what_does_not_vary_has_no_result() -> None:
     found = at.Attribution(both, {name: sobol.estimated(v, counts) for name, v in both.items()})
     groups = {"some": ["varied"], "all": ["varied", "constant"]}
     assert list(at.results(found, "x", groups)) == ["x_some"]
+    orders = at.results(found, "x", groups)["x_some"].orders  # of s₁ + 3 s₂, of which bucket 3 does nothing
+    assert orders and sum(orders.values()) == 10 and max(orders, key=orders.__getitem__) == "2 3 1"
     assert list(at.order_results(found, "x", ["varied"], ["constant"])) == []
     assert torch.tensor(at.chance(found, 5, rng()).p["constant"]).isnan()
     order = at.order_results(found, "x", ["varied"], ["varied"])

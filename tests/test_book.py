@@ -62,9 +62,22 @@ def test_the_ledger_page_shows_value_verdict_and_link() -> None:
     assert text.count(".verdict-reproduced") == text.count(".verdict-not-attempted") == 1
 
 
-def test_counts_add_up() -> None:
-    last = pages.summary(LEDGER, RESULTS).split("* - ")[-1]
-    assert re.findall(r"  - (\S+)", last) == ["1", "–", "–", "–", "1"]
+def test_a_row_about_an_order_tells_of_its_draws() -> None:
+    claim = dataclasses.replace(CLAIM, rule={"largest": [2]})
+    assert pages.draws_note(claim, Measured([1, 2])) == "point estimates"
+    drawn = Measured([1, 2], orders={"1 2": 1_200, "2 1": 300})
+    assert pages.draws_note(claim, drawn) == "holds in 80 % of 1,500 draws"
+    assert pages.draws_note(CLAIM, Measured(2)) == ""
+
+
+def test_counts_are_of_the_papers_statements_and_others_stand_apart() -> None:
+    other = dataclasses.replace(CLAIM, id="c", rule={"less": 1}, where="beyond the paper", source="beyond")
+    ledger = dataclasses.replace(LEDGER, claims=(*LEDGER.claims, other))
+    rows = pages.summary(ledger, RESULTS).split("* - ")[2:]
+    counts = [re.findall(r"  - (\S+)", row) for row in rows]
+    first, second = ["1", "–", "–", "–", "–", "–"], ["–", "–", "–", "–", "–", "1"]
+    both, none, beyond = ["1", "–", "–", "–", "–", "1"], ["–"] * 6, ["–", "–", "–", "1", "–", "–"]
+    assert counts == [first, second, both, none, beyond]
     assert len({pages.slug(outcome) for outcome in VERDICTS}) == len(VERDICTS)
 
 
@@ -72,6 +85,8 @@ def test_a_chapter_links_back_to_its_claims_only() -> None:
     text = pages.back_links("01_x", LEDGER, RESULTS)
     assert "<a-claim>" in text and "<b>" not in text
     assert pages.back_links("03_z", LEDGER, RESULTS) == ""
+    other = dataclasses.replace(CLAIM, where="beyond the paper", source="beyond")
+    assert "*(beyond the paper)*" in pages.back_links("01_x", Ledger(LEDGER.chapters, (other,)), RESULTS)
 
 
 def test_quotes_are_values_or_say_that_nothing_was_run() -> None:

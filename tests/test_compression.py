@@ -118,6 +118,14 @@ def test_table_4_in_numbers():
     assert 1 / ratio["multiplications"] == pytest.approx(6.03, abs=0.005) and ratio["paths"] == 1 / 64
 
 
+def test_table_4_is_compared_layer_by_layer():
+    config = resolve("mnist-linear", "paper").generator
+    assert arithmetic.equals_table_4(config, LAST, 128)
+    assert not arithmetic.equals_table_4(config, LAST, 64)
+    for wrong in ({"widths": (128, 256, 512, 512)}, {"bucket_sizes": (32,) * 5}, {"latent_dim": 64}):
+        assert not arithmetic.equals_table_4(replace(config, **wrong), LAST, 128)
+
+
 def test_costs_are_those_of_the_networks(rng):
     generator = build_generator(SMALL)
     compressed = compression.join(generator, LAST, compression.sample_tuples((4, 3, 2), 5, rng)).generator
@@ -225,6 +233,14 @@ def test_kept_curve_draws_along_paths_of_the_original(rng):
     assert curve.ratio(24).value == 1 and curve.ratio(24).interval == (1, 1)
     few, many = len(seen[0].flatten(1).unique(dim=0)), len(seen[-1].flatten(1).unique(dim=0))
     assert few <= 3 * 2 < many
+
+
+def test_the_interval_of_a_ratio_is_students_over_choices():
+    curve = compression.KeptCurve(9, {2: [2.0, 3.0, 4.0], 8: [1.0, 1.0, 1.0]})
+    found = curve.ratio(2)
+    assert found.value == 3 and found.note == "2 of 8 products, 3 choices"
+    assert found.interval == pytest.approx((3 - 4.3027 / 3**0.5, 3 + 4.3027 / 3**0.5), abs=1e-4)
+    assert compression.KeptCurve(9, {2: [2.0], 8: [1.0]}).ratio(2).interval is None
 
 
 def test_gaussian_images_have_the_moments_of_the_images(rng):

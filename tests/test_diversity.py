@@ -63,6 +63,17 @@ def test_a_bucket_of_one_instance_has_no_diversity():
     assert d.share.nansum().item() == pytest.approx(1)
 
 
+def test_draws_are_of_routes_and_rank_as_their_form_does():
+    """The ratios prefer bucket 3, owing to one route in ten; the means prefer bucket 2, on all the others."""
+    routine, rare = torch.tensor([[10.0, 20, 1]]), torch.tensor([[0.1, 0, 90]])
+    sums = torch.cat([routine.expand(90, 3), rare.expand(10, 3), torch.tensor([[0.0, 0, 0]])])
+    d = layer_diversity(sums, (4, 4, 4), rng())
+    assert d.ratio_mean.argmax() == 2 and d.mean.argmax() == 1
+    for form, bucket in (("ratio_mean", 2), ("mean", 1)):
+        drawn = d.resampled[form]
+        assert drawn.shape == (2_000, 3) and (drawn.argmax(1) == bucket).double().mean() > 0.95
+
+
 def test_the_interval_holds_the_truth_about_as_often_as_it_says():
     hits = 0
     for seed in range(60):

@@ -132,6 +132,7 @@ def test_results_are_said_as_they_are(before, after, reader, rng):
     distances = {"first stage": 9.0, "extended": 6.0, "fine-tuned": 4.0, "from scratch": 8.0}
     found = incremental.results((BEFORE, AFTER), changed, seen, distances, moved)
     assert found["old_images_identical"].value is True and found["trained_instances"].value == 3
+    assert found["bucket_sizes"].value == [size for size in (*BEFORE, *AFTER) if size > 1]
     assert found["distance_over_fine_tuned"].value == 1.5 and found["distance_over_scratch"].value == 0.75
     assert found["new_path_share"].value == pytest.approx(0.6) and found["distance_over_scratch"].n == 40
     assert sum(found["new_digit_shares"].value) == pytest.approx(found["new_digit_share"].value)

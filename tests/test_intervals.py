@@ -2,7 +2,7 @@
 
 import torch
 
-from rpgan.intervals import central_interval, resampled_sums
+from rpgan.intervals import central_interval, count_orders, resampled_sums
 
 
 def test_the_middle_of_a_hundred_and_one_draws():
@@ -26,3 +26,9 @@ def test_sums_are_over_units_that_are_drawn_together(rng):
     assert sums.dtype == torch.float64 and torch.equal(sums[:, 1], 10 * sums[:, 0])
     assert set(sums[:, 0].tolist()) == {2.0, 3.0, 4.0}
     assert abs(float((sums[:, 0] == 3).double().mean()) - 0.5) < 0.1
+
+
+def test_orders_are_counted_by_ranks_whatever_the_scale():
+    draws = torch.tensor([[1.0, 9.0, 2.0], [0.1, 0.3, 0.2], [5.0, 5.0, 7.0], [1.0, torch.nan, 2.0]])
+    assert count_orders(draws) == {"1 3 2": 2, "1 1 2": 1}
+    assert count_orders(draws[3:]) == {}

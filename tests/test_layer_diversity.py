@@ -108,6 +108,8 @@ def test_a_generator_reports_the_keys_of_the_ledger(tables, rng):
     assert {"cifar10_semantic", "cifar10_semantic_robust", "cifar10_color_share"} <= set(reported)
     assert reported["cifar10_semantic"].note == "pixels²" and "cifar10_inception" not in reported
     assert reported["cifar10_semantic"].value == found["pixels²"].ratio_mean[[0, 2, 3]].tolist()
+    orders = reported["cifar10_semantic"].orders
+    assert orders and {len(order.split()) for order in orders} == {3}
     with_inception = diversity.model_results(
         "anime-rpgan", found | {"inception": found["pixels"]}, "pixels²", 6
     )

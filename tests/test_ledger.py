@@ -3,13 +3,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from rpgan import pages
 from rpgan.errors import UserError
-from rpgan.ledger import RULES, VERDICTS, Claim, holds, load_ledger, verdict
+from rpgan.intervals import count_orders, resampled_sums
+from rpgan.ledger import RULES, VERDICTS, Claim, holds, load_ledger, support, verdict
 from rpgan.notebooks import chapters
-from rpgan.results import CHECKOUT, Measured
+from rpgan.results import CHECKOUT, Measured, Result, encode, read_results, results_path, save
 
 CLAIM = Claim(
     "speed",
@@ -27,8 +29,10 @@ LEDGER = CHECKOUT / "book" / "claims.yml"
 
 def test_every_verdict_is_computed() -> None:
     exact = replace(CLAIM, scale="any")
-    found = [Measured(2.3), Measured(4.0), Measured(1.2, interval=(0.9, 1.4)), Measured(0.9), None]
-    assert tuple(verdict(exact, measured) for measured in found) == VERDICTS
+    found = [Measured(2.3), Measured(4.0), Measured(1.2, interval=(0.9, 1.4)), Measured(0.9)]
+    outcomes = [verdict(exact, measured) for measured in found]
+    shown = replace(exact, rule={}, order={}, note="a picture")
+    assert (*outcomes, verdict(shown, Measured(False)), verdict(shown, None)) == VERDICTS
 
 
 @pytest.mark.parametrize(
@@ -43,6 +47,54 @@ def test_every_verdict_is_computed() -> None:
 def test_a_bound_is_asked_of_the_whole_interval(interval: tuple[float, float], outcome: str) -> None:
     claim = replace(CLAIM, rule={"greater": 2}, scale="any")
     assert verdict(claim, Measured(sum(interval) / 2, interval=interval)) == outcome
+
+
+LAYERS = replace(CLAIM, rule={"above": [[2], [1, 3]]}, order={}, scale="any")
+
+
+@pytest.mark.parametrize(
+    ("means", "outcome"),
+    [
+        ([1, 3, 1], "reproduced"),  # far apart for noise of deviation 1 over 50 units
+        ([1, 1, 0], "undecided"),  # the first two are tied
+        ([3, 1, 1], "not reproduced"),
+        ([1, 3, 3], "undecided"),
+    ],
+)
+def test_an_order_is_asked_of_every_draw(means: list, outcome: str, rng: torch.Generator) -> None:
+    noise = torch.randn(50, 3, generator=rng, dtype=torch.float64)
+    values = noise - noise.mean(0) + torch.tensor(means)  # so that a tie is exact
+    orders = count_orders(resampled_sums(values, rng))
+    assert verdict(LAYERS, Measured(values.mean(0).tolist(), orders=orders)) == outcome
+
+
+def test_the_point_decides_where_nothing_was_drawn_and_not_where_it_was() -> None:
+    assert verdict(LAYERS, Measured([1, 2, 1])) == "reproduced"
+    assert verdict(LAYERS, Measured([2, 1, 1])) == "not reproduced"
+    drawn = {"1 2 1": 60, "2 1 1": 40}
+    assert support(LAYERS.rule, Measured([1, 2, 1], orders=drawn), None) == 0.6
+    assert verdict(LAYERS, Measured([1, 2, 1], orders=drawn)) == "undecided"
+
+
+@pytest.mark.parametrize(("times", "outcome"), [(94, "undecided"), (95, "reproduced"), (5, "not reproduced")])
+def test_an_order_is_sure_from_95_percent_on(times: int, outcome: str) -> None:
+    orders = {"1 3 2": times, "3 1 2": 100 - times}
+    assert verdict(LAYERS, Measured([1, 3, 2], orders=orders)) == outcome
+
+
+def test_a_weaker_order_is_asked_of_the_draws_too() -> None:
+    claim = replace(CLAIM, published=[3, 2, 1], rule={"within": 0.1}, order={"ranks": 0.9}, scale="any")
+    assert verdict(claim, Measured([9, 8, 1], orders={"3 2 1": 99, "2 3 1": 1})) == "same order"
+    assert verdict(claim, Measured([9, 8, 1], orders={"3 2 1": 60, "2 3 1": 40})) == "undecided"
+
+
+def test_draws_survive_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RPGAN_BUILD", str(tmp_path))
+    run = {"profile": "book", "seed": 0, "device": "cpu", "changed": {}}
+    results = encode({"a": Result([1.0, 2.0], orders={"1 2": 9, "2 1": 1}), "b": Result([1.0], orders={})})
+    save(results_path("book", "01_x"), {**run, "results": results})
+    read = read_results("book")
+    assert read["01_x/a"].orders == {"1 2": 9, "2 1": 1} and read["01_x/b"].orders is None
 
 
 def test_a_claim_about_training_is_reproduced_by_the_papers_budget_only() -> None:
@@ -61,6 +113,7 @@ def test_a_claim_about_training_is_reproduced_by_the_papers_budget_only() -> Non
         ({"less": 1}, 0.9, 1.0, None),
         ({"largest": [2, 3]}, [1, 5, 2], [6, 5, 2], None),
         ({"smallest": [1]}, [1, 5, 2], [3, 5, 2], None),
+        ({"largest": [1, 2]}, [5, 5, 2], [5, 2, 5], None),
         ({"above": [[2, 3], [1]]}, [1, 5, 2], [2, 5, 2], None),
         ({"ranks": 0.9}, [10, 20, 40], [10, 40, 20], [1, 2, 3]),
         ({"exactly": [5, 10]}, [5, 10], [5, 10, 15], None),
@@ -113,6 +166,10 @@ def write(tmp_path: Path, **changes: object) -> Path:
         ({"scale": "smoke"}, "scale is 'smoke'; expected one of any, paper"),
         ({"rule": {"near": 1}}, "no rule 'near'; rules: within"),
         ({"rule": {}}, "rule is empty"),
+        ({"rule": {}, "order": {"greater": 1}, "note": "a picture"}, "rule is empty"),
+        ({"source": "ours"}, "source is 'ours'; expected one of paper, carried over, beyond"),
+        ({"source": "beyond"}, "source is 'beyond', where is 'Table 1'; one is wrong"),
+        ({"where": "beyond the paper"}, "source is 'paper'"),
         ({"result": "02_y/key"}, "no chapter '02_y' is registered; chapters: 01_x"),
         ({"result": "01_x"}, "expected NOTEBOOK/key"),
     ],
@@ -132,7 +189,7 @@ def test_an_id_is_taken_once(tmp_path: Path) -> None:
 
 
 def test_the_ledger_covers_every_experiment_and_table_of_the_paper() -> None:
-    claims = load_ledger(LEDGER).claims
+    claims = [claim for claim in load_ledger(LEDGER).claims if claim.source != "beyond"]
     assert {f"E{i}" for i in range(1, 18)} <= {claim.experiment for claim in claims}
     for i in range(1, 6):
         assert any(f"Table {i}" in claim.where for claim in claims), f"Table {i}"
@@ -166,6 +223,12 @@ def test_a_rule_is_as_strong_as_its_sentence(name: str, kept: list, broken: list
     (claim,) = (claim for claim in load_ledger(LEDGER).claims if claim.id == name)
     assert all(holds(claim.rule, value, claim.published) for value in kept)
     assert not any(holds(claim.rule, value, claim.published) for value in broken)
+
+
+def test_what_is_judged_on_other_data_says_on_which() -> None:
+    for claim in load_ledger(LEDGER).claims:
+        if claim.source == "carried over":
+            assert re.search(r"; on (sprites|digits)\b", claim.claim), claim.id
 
 
 def test_anchors_are_what_html_makes_of_them() -> None:

@@ -94,7 +94,9 @@ def test_results_are_read_back_as_written_and_do_not_depend_on_the_time() -> Non
     first = write_results(cfg, values).read_bytes()
     assert write_results(cfg, values).read_bytes() == first
     read = results.read_results("smoke")
-    assert read["01_x/mean"] == results.Measured(1.5, 4, "s", (1.0, 2.0), "", "smoke", 5, "cpu", {"n": 7})
+    assert read["01_x/mean"] == results.Measured(
+        1.5, 4, "s", (1.0, 2.0), "", None, "smoke", 5, "cpu", {"n": 7}
+    )
     assert (read["01_x/works"].value, read["01_x/row"].value) == (True, [1, 2])
     assert results.read_results("paper") == {}
 

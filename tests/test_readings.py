@@ -57,6 +57,15 @@ def test_the_most_alike_instances_of_every_plural_bucket_are_found():
     assert found["bucket 2"] == 0 and min(found["bucket 4"], found["bucket 5"]) > 0.5
 
 
+def test_a_bucket_contributes_what_its_instances_differ_by():
+    generator = build_generator(GeneratorConfig(widths=(32,) * 4, bucket_sizes=(4, 4, 1, 4, 4)))
+    for instance in generator.buckets[3].instances[1:]:
+        instance.load_state_dict(generator.buckets[3].instances[0].state_dict())
+    found = readings.diversity_shares(generator)
+    assert list(found) == ["bucket 1", "bucket 2", "bucket 4", "bucket 5"]
+    assert found["bucket 4"] == 0 and found["bucket 2"] == pytest.approx(3 / 4, abs=0.02)
+
+
 def test_networks_with_the_term_and_without_are_told_apart():
     apart = {"a": {"bucket 1": 0.9, "bucket 2": 0.7}, "b": {"bucket 1": 0.2}, "c": {"bucket 3": 0.4}}
     found = readings.apart_results(apart, {"a": "pair", "b": "off", "c": "all-pairs"})

@@ -162,6 +162,10 @@ def test_the_list_of_all_numbers_is_there_only_when_none_is_missing(rng):
     assert found["distance"].value == [value + 0.5 for value in TABLE_3.values()]
     assert found["rank_correlation"].value == pytest.approx(1)
     assert found["rank_correlation"].interval[0] < 1 and "fid_50k" not in found
+    orders = found["distance"].orders  # 5 instances are ten deviations off the others, which overlap
+    assert len(orders) > 10 and all(order.split()[0] == "10" for order in orders)
+    single = ablation(instances({n: [value] for n, value in TABLE_3.items()}))
+    assert single.results(TABLE_3, 50_000, rng)["distance"].orders is None
     part = ablation(instances({n: whole[n] for n in N_IN[:-1]})).results(TABLE_3, 50_000, rng)
     assert "distance" not in part and part["n_in"].value == list(N_IN[:-1])
     assert "rank_correlation" not in ablation(instances({5: [1.0]})).results(TABLE_3, 50_000, rng)

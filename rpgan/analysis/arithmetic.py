@@ -9,6 +9,12 @@ from rpgan import paths as path
 from rpgan.config import GeneratorConfig
 from rpgan.errors import UserError
 
+# Table 4: instances and outputs of every fully connected bucket, before and after the last three are joined.
+TABLE_4 = (
+    ((32, 128), (32, 256), (32, 512), (16, 1024), (16, 784)),
+    ((32, 128), (32, 256), (128, 784)),
+)
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -81,6 +87,13 @@ def cost_results(before: Cost, after: Cost) -> dict[str, float]:
 def costs(config: GeneratorConfig, buckets: Sequence[int], k: int) -> tuple[Cost, Cost]:
     """Costs of a generator and of the one whose consecutive buckets are joined into k products."""
     return cost(config), cost(joined_config(config, buckets, k))
+
+
+def equals_table_4(config: GeneratorConfig, buckets: Sequence[int], k: int) -> bool:
+    """Whether a generator, and the one whose buckets are joined into k products, have the paper's layers."""
+    both = config, joined_config(config, buckets, k)
+    layers = (zip(c.bucket_sizes, (*c.widths, prod(c.image_shape)), strict=True) for c in both)
+    return config.latent_dim == 128 and tuple(map(tuple, layers)) == TABLE_4
 
 
 def weights_ratio(before: Cost, after: Cost, batch_sizes: Sequence[int]) -> dict[int, float]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rpgan.errors import UserError
 from rpgan.images import to_uint8
-from rpgan.intervals import central_interval
+from rpgan.intervals import central_interval, count_orders
 from rpgan.metrics import sobol
 from rpgan.models.generator import RandomPathGenerator, render
 from rpgan.results import Result
@@ -214,8 +214,13 @@ def group_totals(
 
 def results(attribution: Attribution, prefix: str, groups: Mapping[str, Sequence[str]]) -> dict[str, Result]:
     """Mean totals of every group for the ledger; a group is left out where one of it does not vary."""
+
+    def orders(names: Sequence[str]) -> dict[str, int]:
+        chosen = attribution.of(names).estimates.values()
+        return count_orders(torch.stack([estimate.resampled.total for estimate in chosen]).mean(0))
+
     return {
-        f"{prefix}_{group}": Result(total, attribution.rows)
+        f"{prefix}_{group}": Result(total, attribution.rows, orders=orders(groups[group]))
         for group, total in group_totals(attribution, groups).items()
         if total.isfinite().all()
     }

@@ -163,11 +163,11 @@ class KeptCurve:
     distances: dict[int, list[float]]  # number of products → one distance for each choice of them
 
     def ratio(self, k: int) -> Result:
-        """Mean distance with k products over that with all; its interval is the range over the choices."""
+        """Distance with k products over that with all: mean over choices, with Student's 95 % interval."""
         total = max(self.distances)
         ratios = [a / b for a, b in zip(self.distances[k], self.distances[total], strict=True)]
-        note = f"{k} of {total} products, range over choices"
-        return Result(sum(ratios) / len(ratios), self.n, interval=(min(ratios), max(ratios)), note=note)
+        found = Spread(tuple(ratios))
+        return Result(found.mean, self.n, "", found.interval, f"{k} of {total} products, {found.n} choices")
 
 
 def kept_curve(

@@ -10,6 +10,7 @@ from torch import Tensor
 from rpgan.config import GanConfig
 from rpgan.errors import UserError
 from rpgan.experiments import EXPERIMENTS
+from rpgan.intervals import count_orders
 from rpgan.metrics.color import color_distances
 from rpgan.metrics.diversity import LayerDiversity, layer_diversity, sum_table
 from rpgan.metrics.edges import edge_map
@@ -157,13 +158,20 @@ def results(prefix: str, found: LayerDiversity, n_routes: int, note: str) -> dic
 
     A form that is not finite, since bucket 1 never changes the image, is left out.
     """
-    varied = ~found.share.isnan()
-    values = {ending: getattr(found, form)[varied] for form, ending in FORMS.items()}
+    varied = ~found.mean.isnan()
     return {f"{prefix}_zero_denominators": Result(found.zero_denominators, n=n_routes)} | {
-        prefix + ending: Result(value.tolist(), n=n_routes, note=note)
-        for ending, value in values.items()
-        if value.isfinite().all()
+        prefix + ending: form_result(found, form, n_routes, note)
+        for form, ending in FORMS.items()
+        if getattr(found, form)[varied].isfinite().all()
     }
+
+
+def form_result(found: LayerDiversity, form: str, n_routes: int, note: str) -> Result:
+    """Returns one of FORMS for every bucket that has a D, with the orders of the buckets in the bootstrap."""
+    varied = ~found.mean.isnan()
+    draws = found.resampled.get(form)
+    orders = None if draws is None else count_orders(draws[:, varied])
+    return Result(getattr(found, form)[varied].tolist(), n_routes, note=note, orders=orders)
 
 
 def model_results(

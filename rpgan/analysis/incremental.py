@@ -211,6 +211,7 @@ def results(
     n, extended = len(seen.routes), distances["extended"]
     new = {name: along.share(NEW) for name, along in seen.uniform.items()}
     return {
+        "bucket_sizes": Result([size for stage in sizes for size in stage if size > 1]),
         "trained_instances": Result(len(changed.instances)),
         "old_images_identical": Result(seen.old_images_identical()),
         "old_digits_kept": Result(seen.old_digits_kept()),

@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from rpgan.intervals import central_interval
+from rpgan.intervals import central_interval, count_orders
 from rpgan.metrics.seeds import Spread, pooled_deviation, t_interval
 from rpgan.results import Result
 
@@ -117,12 +117,21 @@ class Ablation:
         if len(points) < FEWEST:
             return None
         spreads, theirs = [p.spread(self.scores[0]) for p in points], [paper[p.n_in] for p in points]
+        drawn, interval = self._drawn_means(spreads, self.scores[0], rng), None
+        if drawn is not None:
+            low, high = central_interval(torch.tensor([_ranks(row, theirs) for row in drawn.tolist()]))
+            interval = float(low), float(high)
+        return Result(_ranks([s.mean for s in spreads], theirs), len(points), "points", interval)
+
+    def _drawn_means(
+        self, spreads: Sequence[Spread], score: str, rng: torch.Generator, n_draws: int = 1_000
+    ) -> Tensor | None:
+        """Returns means as other seeds might have made them, (n_draws, points), normal about ours."""
+        if (pooled := self.deviation(score)) is None:
+            return None
         means = torch.tensor([spread.mean for spread in spreads], dtype=torch.float64)
-        pooled, interval = self.deviation(self.scores[0]), None
-        if pooled is not None:
-            errors = [pooled[0] / math.sqrt(spread.n) for spread in spreads]
-            interval = _noisy_ranks(means, torch.tensor(errors, dtype=torch.float64), theirs, rng)
-        return Result(_ranks(means, theirs), len(points), "points", interval)
+        errors = pooled[0] / torch.tensor([spread.n for spread in spreads], dtype=torch.float64).sqrt()
+        return means + errors * torch.randn(n_draws, len(means), generator=rng, dtype=torch.float64)
 
     def results(self, paper: Mapping[int, float], images: int, rng: torch.Generator) -> dict[str, Result]:
         """What the ledger needs; lists over 5, 10, …, 50 only where none of them is missing."""
@@ -140,17 +149,24 @@ class Ablation:
         }
         if agreement := self.agreement(paper, rng):
             found["rank_correlation"] = agreement
-        return found | self._means(trainings) if self.complete else found
+        return found | self._means(trainings, rng) if self.complete else found
 
-    def _means(self, trainings: int) -> dict[str, Result]:
-        means = {name: [point.spread(name).mean for point in self.points] for name in self.scores}
+    def _means(self, trainings: int, rng: torch.Generator) -> dict[str, Result]:
+        means = {name: self._mean_result(name, trainings, rng) for name in self.scores}
         first = self.scores[0]
-        found = {"distance": Result(means[first], trainings, "", None, first)}
+        found = {"distance": means[first]}
         for other in self.scores[1:]:
-            found[f"distance_{other.removeprefix('frechet_')}"] = Result(means[other], trainings)
+            found[f"distance_{other.removeprefix('frechet_')}"] = means[other]
         if first == "fid" and all(t.final[0]["n"] >= FID_IMAGES for p in self.points for t in p.trainings):
-            found["fid_50k"] = Result(means[first], trainings)
+            found["fid_50k"] = means[first]
         return found
+
+    def _mean_result(self, score: str, trainings: int, rng: torch.Generator) -> Result:
+        """Returns the means of all points, with the orders that other seeds might have brought."""
+        spreads = [point.spread(score) for point in self.points]
+        drawn = self._drawn_means(spreads, score, rng)
+        orders = None if drawn is None else count_orders(drawn)
+        return Result([spread.mean for spread in spreads], trainings, "", None, score, orders)
 
 
 def ablation(rows: Iterable[Training]) -> Ablation:
@@ -177,16 +193,7 @@ def _alike(a: Spread, b: Spread, pooled: tuple[float, int]) -> bool:
     return low <= 0
 
 
-def _ranks(means: Tensor, published: Sequence[float]) -> float:
+def _ranks(means: Sequence[float], published: Sequence[float]) -> float:
     from scipy.stats import spearmanr
 
-    return float(spearmanr(means.numpy(), published).statistic)
-
-
-def _noisy_ranks(
-    means: Tensor, errors: Tensor, published: Sequence[float], rng: torch.Generator, n_draws: int = 2_000
-) -> tuple[float, float]:
-    noise = torch.randn(n_draws, len(means), generator=rng, dtype=torch.float64)
-    drawn = torch.tensor([_ranks(row, published) for row in means + noise * errors])
-    low, high = central_interval(drawn)
-    return float(low), float(high)
+    return float(spearmanr(means, published).statistic)

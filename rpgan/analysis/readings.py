@@ -92,6 +92,15 @@ def least_apart(generator: RandomPathGenerator) -> dict[str, float]:
     }
 
 
+def diversity_shares(generator: RandomPathGenerator) -> dict[str, float]:
+    """What every bucket of several contributes to the sum of section 3.2, over the most it could.
+
+    1 − 1/m for m independent instances, 0 for equal ones; see `weight_distances`.
+    """
+    found = {b: weight_distances(bucket) for b, bucket in enumerate(generator.buckets) if len(bucket) > 1}
+    return {f"bucket {b + 1}": float(d.mean()) for b, d in found.items() if d is not None}
+
+
 def apart_results(
     apart: Mapping[str, Mapping[str, float]], terms: Mapping[str, str], key: str = "instances_apart"
 ) -> dict[str, Result]:
@@ -107,6 +116,18 @@ def apart_results(
         for kind, names in kinds.items()
         if names
     }
+
+
+def network_results(
+    generators: Mapping[str, RandomPathGenerator],
+    terms: Mapping[str, str],
+    apart: Mapping[str, Mapping[str, float]],
+    between: Mapping[str, Mapping[str, float]],
+) -> dict[str, Result]:
+    """All that is told of trained networks: `least_apart`, `images_apart` and `diversity_shares`."""
+    shares = {name: diversity_shares(generator) for name, generator in generators.items()}
+    told = {"instances_apart": apart, "images_apart": between, "diversity_share": shares}
+    return {k: r for key, found in told.items() for k, r in apart_results(found, terms, key).items()}
 
 
 def images_apart(groups: Mapping[int, UInt8[Tensor, "routes k c h w"]]) -> dict[str, float]:

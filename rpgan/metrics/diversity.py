@@ -23,6 +23,7 @@ class LayerDiversity:
     ratio_high: Tensor
     mean: Tensor  # absolute S_l, mean over routes
     share: Tensor  # S_l/ΣS_l', summed over routes, of all buckets with a D
+    resampled: dict[str, Tensor]  # (draws, n_buckets) of the bootstrap, mean and ratio_mean up to a factor
 
 
 def pair_sums(distances: Float[Tensor, "g k k"], images: int = 4) -> Float[Tensor, " g"]:
@@ -62,8 +63,11 @@ def layer_diversity(
     Raises UserError when sums do not fit the bucket sizes, are negative, or are missing for a bucket.
     """
     corrected = _corrected(sums, bucket_sizes)
-    ratios = corrected[corrected[:, 0] != 0] / corrected[corrected[:, 0] != 0][:, :1]
-    resampled = resampled_sums(corrected, rng, n_resamples)
+    divided = corrected[:, 0] != 0
+    ratios = corrected[divided] / corrected[divided][:, :1]
+    in_place = torch.zeros_like(corrected).masked_scatter(divided[:, None], ratios)
+    both = resampled_sums(torch.stack([corrected, in_place], dim=-1), rng, n_resamples)
+    resampled, resampled_ratios = both.unbind(-1)
     low, high = central_interval(resampled / resampled[:, :1], level, ignore_nan=True)
     totals = corrected.sum(0)
     return LayerDiversity(
@@ -75,6 +79,7 @@ def layer_diversity(
         ratio_high=high,
         mean=corrected.mean(0),
         share=totals / totals.nansum(),
+        resampled={"mean": resampled, "ratio_mean": resampled_ratios},
     )
 
 
