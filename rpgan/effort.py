@@ -1,57 +1,152 @@
-"""What a chapter's generators will cost, told before anything is trained."""
+"""What a chapter's trainings will cost, told before anything is trained."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 
-from rpgan.checkpoint import satisfies
-from rpgan.config import GanConfig
+from rpgan.checkpoint import find, load_config, satisfies
+from rpgan.config import Config, GanConfig, GeneratorConfig, InversionConfig
 from rpgan.errors import UserError
-from rpgan.memory import GIB, sampling_memory, training_memory
+from rpgan.experiments import EXPERIMENTS
+from rpgan.memory import (
+    FLOAT,
+    GIB,
+    Memory,
+    inversion_memory,
+    reading_memory,
+    sampling_memory,
+    training_memory,
+)
 from rpgan.models.discriminator import build_discriminator
 from rpgan.models.generator import build_generator
-from rpgan.obtain import trained
-from rpgan.operations import GPU_HOURS, gpu_hours, step_operations
+from rpgan.models.inverter import build_inverter
+from rpgan.obtain import trained, trained_inverter
+from rpgan.operations import GPU_HOURS, gpu_hours, inversion_step_operations, step_operations
 from rpgan.presets import resolve
 
 
+class Takes(NamedTuple):
+    """What the training of a config takes; where it is done, what using its result does."""
+
+    parameters: int  # of all its networks
+    real: int  # images of the data that a step sees
+    generated: int  # images that a step makes
+    operations: float  # of a step, 0 where none is left
+    memory: Memory  # at the peak
+    disk: int  # bytes of its state, with Adam's two moments, and its two checkpoints
+
+
 def forecast(
-    experiments: Sequence[str], profile: str, changes: Mapping[str, Any] | None = None
+    experiments: Sequence[str],
+    profile: str,
+    changes: Mapping[str, Any] | None = None,
+    of_generator: Mapping[str, Any] | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Returns, for each experiment, whether it must be trained, and what that takes.
+    """Returns, for each generator or its path classifiers, whether it must be trained, and what that takes.
 
-    Real images are those that the discriminator sees. Memory is the peak in float32, of training or, for a
-    generator that is there, of sampling, beside the program and its data. Disk is a run's state and its two
-    checkpoints. Hours are those of a GPU at an assumed rate, without scores on the way; none was measured.
+    `of_generator` are the changes of the generators whose paths are read. Real images are those that a
+    discriminator sees. Memory is the peak in float32, of training or, for what is there, of sampling or
+    reading, beside the program and its data. Disk is a run's state and its two checkpoints. Hours are those
+    of a GPU at an assumed rate, without scores on the way; none was measured.
     """
-    return {name: _row(name, profile, changes) for name in experiments}
+    return {name: _row(name, profile, changes, of_generator) for name in experiments}
 
 
-def _row(name: str, profile: str, changes: Mapping[str, Any] | None) -> dict[str, Any]:
+def _row(
+    name: str, profile: str, changes: Mapping[str, Any] | None, of_generator: Mapping[str, Any] | None
+) -> dict[str, Any]:
     config = resolve(name, profile, changes)
-    if not isinstance(config, GanConfig):
-        raise UserError(f"{name} is no generator; expected experiments that train one")
-    with torch.device("meta"):  # shapes without memory
-        generator = _parameters(build_generator(config.generator))
-        discriminator = _parameters(build_discriminator(config.discriminator, config.generator.image_shape))
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    train, there = config.train, trained(name, profile, changes) is not None
-    steps = 0 if there else train.steps
+    if isinstance(config, GanConfig):
+        there = trained(name, profile, changes)
+        takes = _gan(config, there is not None)
+    elif isinstance(config, InversionConfig):
+        generator, source = _source(config, profile, of_generator)
+        there = trained_inverter(name, profile, source, changes) if source else None
+        takes = _inversion(config, generator, there is not None)
+    else:
+        raise UserError(f"{name} is a {type(config).__name__}; expected generators or their path classifiers")
+    return _told(config, takes, there)
+
+
+def _told(config: Config, takes: Takes, there: Path | None) -> dict[str, Any]:
+    steps = 0 if there else config.train.steps
+    committed = satisfies(config.name, config) and there == find(config.name)
+    return {
+        "weights": ("committed" if committed else "trained") if there else "to be trained",
+        "steps": steps,
+        "real images": steps * takes.real,
+        "generated images": steps * takes.generated,
+        "parameters": takes.parameters,
+        "memory, GiB": round(takes.memory.peak / GIB, 3),
+        "disk, GiB": 0.0 if there else round(takes.disk / GIB, 3),
+        GPU_HOURS: round(gpu_hours(steps * takes.operations), 2),
+    }
+
+
+def _gan(config: GanConfig, there: bool) -> Takes:
+    batch, d_steps = config.train.batch_size, config.train.d_steps
+    device = _device()
     if there:
         memory = sampling_memory(config.generator, device=device)
     else:
         memory = training_memory(config, device=device)
-    stored = 3 * (generator + discriminator) + (2 + (train.ema > 0)) * generator  # with Adam's two moments
-    return {
-        "generator": ("committed" if satisfies(name, config) else "trained") if there else "to be trained",
-        "steps": steps,
-        "real images": steps * train.d_steps * train.batch_size,
-        "parameters": generator + discriminator,
-        "memory, GiB": round(memory.peak / GIB, 3),
-        "disk, GiB": 0.0 if there else round(4 * stored / GIB, 3),
-        GPU_HOURS: round(gpu_hours(steps * step_operations(config)), 2),
-    }
+    return Takes(
+        parameters=sum(_gan_parameters(config)),
+        real=batch * d_steps,
+        generated=batch * (d_steps + 1),
+        operations=0.0 if there else step_operations(config),
+        memory=memory,
+        disk=gan_disk(config),
+    )
+
+
+def gan_disk(config: GanConfig) -> int:
+    """Bytes of a generator's run: the state of all networks with Adam's moments, and two checkpoints."""
+    generator, discriminator = _gan_parameters(config)
+    checkpoints_and_average = 2 + (config.train.ema > 0)
+    return FLOAT * (3 * (generator + discriminator) + checkpoints_and_average * generator)
+
+
+def _gan_parameters(config: GanConfig) -> tuple[int, int]:
+    with torch.device("meta"):  # shapes without memory
+        generator = build_generator(config.generator)
+        discriminator = build_discriminator(config.discriminator, config.generator.image_shape)
+    return _parameters(generator), _parameters(discriminator)
+
+
+def _inversion(config: InversionConfig, generator: GeneratorConfig, there: bool) -> Takes:
+    """What classifiers take beside the training of the generator that makes their images."""
+    with torch.device("meta"):
+        parameters = _parameters(build_inverter(config))
+    return Takes(
+        parameters=parameters,
+        real=0,
+        generated=config.train.batch_size,
+        operations=0.0 if there else inversion_step_operations(config, generator),
+        memory=reading_memory(config) if there else inversion_memory(config, generator, _device()),
+        disk=FLOAT * (3 + 2) * parameters,
+    )
+
+
+def _source(
+    config: InversionConfig, profile: str, changes: Mapping[str, Any] | None
+) -> tuple[GeneratorConfig, Path | None]:
+    """The generator whose images are read, and where it is if it is trained."""
+    if config.generator in EXPERIMENTS:
+        source, there = (
+            resolve(config.generator, profile, changes),
+            trained(config.generator, profile, changes),
+        )
+    else:
+        source, there = load_config(config.generator), find(config.generator)
+    assert isinstance(source, GanConfig), f"{config.name} reads paths off the images of a generator"
+    return source.generator, there
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _parameters(module: torch.nn.Module) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 from rpgan import analysis
 from rpgan.config import Config, GanConfig, InversionConfig
 from rpgan.errors import UserError
-from rpgan.experiments import EXPERIMENTS
+from rpgan.experiments import EXPERIMENTS, INVERSIONS
 from rpgan.obtain import run_directory, trained, trained_inverter
 from rpgan.presets import resolve
 from rpgan.results import PROFILES
@@ -83,9 +83,8 @@ def experiments(notebook: Path, profile: str, parameters: Mapping[str, Any]) -> 
         return []
     mentioned = _mentions(notebook, profile, parameters)
     names = [name for name in mentioned if isinstance(EXPERIMENTS.get(name), GanConfig)]
-    inversions = {c.generator: c.name for c in EXPERIMENTS.values() if isinstance(c, InversionConfig)}
     if "obtain_inverter" in source:
-        names += [inversions[name] for name in names if name in inversions]
+        names += [INVERSIONS[name] for name in names if name in INVERSIONS]
     return names
 
 

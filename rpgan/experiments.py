@@ -234,3 +234,4 @@ EXPERIMENTS: dict[str, Config] = {
         ),  # accuracy .05, .21, 1.0, .99, 1.0, .69 (Table 5)
     )
 }
+INVERSIONS = {c.generator: c.name for c in EXPERIMENTS.values() if isinstance(c, InversionConfig)}

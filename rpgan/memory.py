@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from rpgan.config import GanConfig, GeneratorConfig
+from rpgan.config import GanConfig, GeneratorConfig, InversionConfig
 from rpgan.losses import ADVERSARIAL
 from rpgan.models.bucket import copied_bytes
 from rpgan.models.discriminator import build_discriminator
 from rpgan.models.generator import RandomPathGenerator, build_generator
+from rpgan.models.inverter import Inverter, build_inverter
 
 FLOAT, GIB = 4, 2**30  # bytes of a float32; of a GiB
 ACTIVATIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -88,6 +89,32 @@ def sampling_memory(config: GeneratorConfig, batch_size: int = 256, device: str 
     return Memory({"weights": _weights(generator, config)}, {f"{batch_size} images are made": peak})
 
 
+def inversion_memory(config: InversionConfig, generator: GeneratorConfig, device: str = "cpu") -> Memory:
+    """Memory of training path classifiers in float32, with the generator that makes their images."""
+    inverter = _inverter_on_meta(config)
+    own, pixels = _bytes(inverter), config.train.evaluate_n * prod(config.image_shape)
+    made = sampling_memory(generator, max(256, config.train.batch_size), device)
+    _with_gradients(inverter)
+    reading = _peak(lambda: _read(inverter, config.train.batch_size).sum().backward())
+    kept = {
+        "weights of the generator": made.kept["weights"],
+        "weights of the classifiers": own,
+        "gradients": own,
+        "Adam's moments": 2 * own,
+        "held-out images": pixels,
+    }
+    making = max(made.phases.values()) + FLOAT * pixels
+    return Memory(kept, {"held-out images are made": making, "the classifiers learn": reading})
+
+
+def reading_memory(config: InversionConfig, batch_size: int = 256) -> Memory:
+    """Memory of reading paths off images in batches."""
+    inverter = _inverter_on_meta(config).eval()
+    with torch.no_grad():
+        peak = _peak(lambda: _read(inverter, batch_size))
+    return Memory({"weights": _bytes(inverter)}, {f"{batch_size} images are read": peak})
+
+
 def _on_meta(config: GeneratorConfig) -> RandomPathGenerator:
     """Two instances a bucket are enough: activations depend on the batch alone, weights are multiplied."""
     few = tuple(min(size, 2) for size in config.bucket_sizes)
@@ -98,6 +125,11 @@ def _on_meta(config: GeneratorConfig) -> RandomPathGenerator:
 def _discriminator_on_meta(config: GanConfig) -> nn.Module:
     with torch.device("meta"):
         return build_discriminator(config.discriminator, config.generator.image_shape)
+
+
+def _inverter_on_meta(config: InversionConfig) -> Inverter:
+    with torch.device("meta"):
+        return build_inverter(config)
 
 
 def _bytes(module: nn.Module) -> int:
@@ -132,8 +164,7 @@ def _phases(
     few, many = (cast * _weights(generator, config.generator, k) // 2 for k in (n, n * d_steps))
     own = cast * _bytes(discriminator) // 2
     for module in (generator.to(dtype), discriminator.to(dtype)):
-        for parameter in module.parameters():  # so that a step's own are temporary, and counted as such
-            parameter.grad = torch.zeros_like(parameter)
+        _with_gradients(module)
     with torch.no_grad():
         fakes = many + _peak(lambda: _generated(generator, n * d_steps, dtype))
     learning = own + _peak(lambda: _d_step(config, discriminator, dtype))
@@ -145,10 +176,20 @@ def _phases(
     }
 
 
+def _with_gradients(module: nn.Module) -> None:
+    """Gives a network its gradients, so that a step's own are temporary, and counted as such."""
+    for parameter in module.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+
+
 def _generated(generator: RandomPathGenerator, n: int, dtype: torch.dtype) -> Tensor:
     """Images that share no beginnings, which is the most that n images can take."""
     latents = torch.empty(n, *generator.latent_shape, dtype=dtype, device="meta")
     return generator(generator.sample_paths(n, torch.Generator().manual_seed(0)), latents)
+
+
+def _read(inverter: Inverter, n: int) -> Tensor:
+    return torch.cat(inverter(torch.empty(n, *inverter.image_shape, device="meta")), dim=1)
 
 
 def _d_step(config: GanConfig, discriminator: nn.Module, dtype: torch.dtype) -> None:

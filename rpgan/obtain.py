@@ -11,7 +11,7 @@ import torch
 from rpgan.checkpoint import find, load_card, load_generator, load_inverter, satisfies
 from rpgan.config import Config, GanConfig, InversionConfig
 from rpgan.errors import MissingCheckpoint, UserError
-from rpgan.experiments import EXPERIMENTS
+from rpgan.experiments import EXPERIMENTS, INVERSIONS
 from rpgan.models.generator import RandomPathGenerator
 from rpgan.models.inverter import Inverter
 from rpgan.overrides import to_dict
@@ -65,6 +65,23 @@ def present(experiments: Sequence[str], least: int = 1) -> list[str]:
     """
     found = [name for name in experiments if trained(name, "book")]
     return found if len(found) >= least else list(experiments[:least])
+
+
+def inversion_of(generator: str) -> str:
+    """Names the classifiers that read paths off this experiment's images; raises UserError for none."""
+    if generator not in INVERSIONS:
+        raise UserError(
+            f"no classifiers read paths off the images of {generator}; expected one of "
+            f"{', '.join(INVERSIONS)}, or an InversionConfig for it in rpgan/experiments.py"
+        )
+    return INVERSIONS[generator]
+
+
+def present_inverted(experiments: Sequence[str]) -> list[str]:
+    """Names the generators that `book` has with their path classifiers; where it has none, the first."""
+    sources = {name: trained(name, "book") for name in experiments}
+    found = [n for n, source in sources.items() if source and trained_inverter(INVERSIONS[n], "book", source)]
+    return found or list(experiments[:1])
 
 
 def _finished(directory: Path, config: Config) -> Path | None:

@@ -3,9 +3,20 @@
 from dataclasses import replace
 
 import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
-from rpgan.config import DiscriminatorConfig, GanConfig, GeneratorConfig, TrainConfig
-from rpgan.operations import image_operations, step_operations
+from rpgan.config import (
+    DiscriminatorConfig,
+    GanConfig,
+    GeneratorConfig,
+    InversionConfig,
+    InversionTrainConfig,
+    LossConfig,
+    TrainConfig,
+)
+from rpgan.models.discriminator import build_discriminator
+from rpgan.operations import image_operations, inversion_step_operations, step_operations
 from rpgan.sweep import SWEEPS
 from rpgan.sweep.cost import estimate, measured_rate
 
@@ -31,6 +42,29 @@ def test_a_step_is_its_discriminator_updates_and_one_of_the_generator():
     discriminator = 2 * (7 + 7) * 3 * DISCRIMINATOR  # real and generated images, forward and backward
     generator = 7 * (3 * GENERATOR + 2 * DISCRIMINATOR)
     assert step_operations(LAYERS) == fakes + discriminator + generator
+
+
+def test_a_gradient_penalty_is_six_passes_as_torch_counts_them():
+    penalised = replace(LAYERS, loss=LossConfig(name="wgan-gp"))
+    assert step_operations(penalised) - step_operations(LAYERS) == 2 * 7 * 6 * DISCRIMINATOR
+    discriminator = build_discriminator(DiscriminatorConfig(widths=(8, 8)), (1, 8, 8))
+    images = torch.randn(2, 1, 8, 8, requires_grad=True)
+    with FlopCounterMode(display=False) as once:
+        discriminator(images)
+    with FlopCounterMode(display=False) as counter:
+        inside = images * 1  # the counter takes no gradients by leaves
+        (gradient,) = torch.autograd.grad(discriminator(inside).sum(), inside, create_graph=True)
+        gradient.square().sum().backward()
+    assert counter.get_total_flops() == pytest.approx(6 * once.get_total_flops(), rel=0.02)
+
+
+def test_classifiers_read_forward_and_backward_images_that_are_made_once():
+    config = InversionConfig("x", image_shape=(1, 4, 4), bucket_sizes=(3, 2), widths=(1,) * 8)
+    config = replace(config, train=InversionTrainConfig(batch_size=7))
+    made = 7 * GENERATOR
+    kernels = 2 * (16 * (25 + 1 + 1) + 4 * (25 + 1 + 1) + (9 + 1))  # pooled from 4 × 4 to 2 × 2 to 1
+    heads = 2 * (3 + 2)
+    assert inversion_step_operations(config, LAYERS.generator) == made + 7 * 3 * (2 * kernels + heads)
 
 
 def test_a_sweep_is_the_sum_of_its_trials():

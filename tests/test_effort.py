@@ -4,10 +4,11 @@ import pytest
 
 from rpgan.effort import forecast
 from rpgan.errors import UserError
-from rpgan.memory import training_memory
+from rpgan.memory import inversion_memory, training_memory
 from rpgan.models.discriminator import build_discriminator
 from rpgan.models.generator import build_generator
-from rpgan.operations import step_operations
+from rpgan.models.inverter import build_inverter
+from rpgan.operations import inversion_step_operations, step_operations
 from rpgan.presets import resolve
 
 
@@ -20,7 +21,8 @@ def test_a_training_is_counted_in_steps_images_and_copies_of_its_weights():
         build_discriminator(config.discriminator, config.generator.image_shape),
     )
     generator, discriminator = (sum(p.numel() for p in network.parameters()) for network in networks)
-    assert (row["generator"], row["steps"], row["real images"]) == ("to be trained", 7, 105)
+    assert (row["weights"], row["steps"], row["real images"]) == ("to be trained", 7, 105)
+    assert row["generated images"] == 7 * (3 + 1) * 5
     assert row["parameters"] == generator + discriminator
     assert row["memory, GiB"] == round(training_memory(config).peak / 2**30, 3) > 0
     assert row["disk, GiB"] == round(4 * (6 * generator + 3 * discriminator) / 2**30, 3)
@@ -35,13 +37,36 @@ def test_hours_are_operations_at_the_assumed_rate():
 
 def test_a_committed_checkpoint_costs_no_training():
     row = forecast(["mnist-rpgan"], "book")["mnist-rpgan"]
-    assert (row["generator"], row["steps"], row["real images"]) == ("committed", 0, 0)
+    assert (row["weights"], row["steps"], row["real images"]) == ("committed", 0, 0)
 
 
 def test_a_large_model_is_counted_without_its_memory():
     assert forecast(["lsun-rpgan"], "paper")["lsun-rpgan"]["parameters"] > 730e6
 
 
-def test_only_generators_are_forecast():
-    with pytest.raises(UserError, match="mnist-cnn is no generator"):
+def test_path_classifiers_are_counted_with_the_images_that_they_read():
+    own = {"train.steps": 10**9, "train.batch_size": 5}
+    row = forecast(["mnist-inversion"], "smoke", own, {"seed": 1})["mnist-inversion"]
+    config = resolve("mnist-inversion", "smoke", own)
+    generator = resolve("mnist-rpgan", "smoke").generator
+    parameters = sum(p.numel() for p in build_inverter(config).parameters())
+    assert (row["weights"], row["steps"]) == ("to be trained", 10**9)
+    assert (row["real images"], row["generated images"]) == (0, 5 * 10**9)
+    assert row["parameters"] == parameters
+    assert row["memory, GiB"] == round(inversion_memory(config, generator).peak / 2**30, 3) > 0
+    assert row["disk, GiB"] == round(4 * 5 * parameters / 2**30, 3)
+    operations = 10**9 * inversion_step_operations(config, generator)
+    assert row["GPU hours at 10 TFLOP/s"] == round(operations / 1e13 / 3600, 2) > 0
+
+
+def test_committed_path_classifiers_serve_the_generator_that_they_were_trained_on_alone():
+    committed = forecast(["sprites-inversion"], "book")["sprites-inversion"]
+    assert (committed["weights"], committed["steps"], committed["disk, GiB"]) == ("committed", 0, 0)
+    other = forecast(["sprites-inversion"], "book", of_generator={"seed": 1})["sprites-inversion"]
+    assert other["weights"] == "to be trained" and other["steps"] > 0
+    assert other["memory, GiB"] > committed["memory, GiB"] > 0
+
+
+def test_what_is_neither_a_generator_nor_its_classifiers_is_not_forecast():
+    with pytest.raises(UserError, match="mnist-cnn is a ClassifierConfig; expected generators"):
         forecast(["mnist-cnn"], "book")

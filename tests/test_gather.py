@@ -2,6 +2,8 @@
 
 import pytest
 
+from rpgan.effort import gan_disk
+from rpgan.presets import resolve
 from rpgan.sweep import SWEEPS, Row, Table, plan, table
 from rpgan.sweep.gather import forecast_sweeps, gather
 from rpgan.sweep.table import published_path, save_table
@@ -45,4 +47,6 @@ def test_the_forecast_of_table_2_is_twenty_trainings_of_the_paper():
     cost = forecast_sweeps(["table-2"], "paper")["table-2"]
     assert cost["trainings"] == 20 and cost["updates, in all"] == 20 * 90_000
     assert cost["real images, in all"] == 20 * 90_000 * 5 * 64 and cost["images scored"] == 20 * 50_000
+    twins = sum(gan_disk(resolve(name, "paper")) for name in ("cifar10-rpgan", "cifar10-gan"))
+    assert cost["disk, in all, GiB"] == round(10 * twins / 2**30, 2)
     assert cost["memory of the largest, GiB"] > 1 and cost["GPU hours at 10 TFLOP/s"] > 10

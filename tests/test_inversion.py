@@ -101,9 +101,11 @@ def test_the_later_buckets_are_as_easy_as_the_hardest_of_them():
 
 def test_the_table_says_what_was_found(examined):
     _, _, routes, readings = examined
-    table = inversion.rows(inversion.recoveries(readings, routes))
+    apart = {f"bucket {b + 1}": float(b) for b in range(4)}
+    table = inversion.rows(inversion.recoveries(readings, routes), apart)
     assert list(table) == ["bucket 1", "bucket 2", "bucket 4"]
     assert table["bucket 1"]["instances"] == 4 and table["bucket 1"]["accuracy"] == 1
+    assert table["bucket 4"]["levels apart"] == 3
     assert list(table["bucket 2"])[-2:] == ["in first 3", "in first 5"]
 
 
@@ -268,6 +270,13 @@ def test_all_paths_of_a_large_generator_are_refused(generator, wanted, monkeypat
         search.exhaust(generator, wanted, pixel_change)
 
 
+def test_the_best_of_all_paths_is_looked_for_where_they_are_few(generator, wanted):
+    most = math.prod(generator.bucket_sizes)
+    level = search.level_of_all(generator, wanted, pixel_change, most)
+    assert level == {"all paths": float(search.exhaust(generator, wanted, pixel_change)[1].mean())}
+    assert search.level_of_all(generator, wanted, pixel_change, most - 1) == {}
+
+
 def test_errors_of_equal_and_of_opposite_images():
     black, white = (
         torch.zeros(2, 3, 8, 8, dtype=torch.uint8),
@@ -316,6 +325,21 @@ def test_images_are_drawn_again_from_the_paths_that_were_read_off_them(examined,
     assert list(table) == [("made", inversion.PIXELS), ("negative", inversion.PIXELS)]
     assert table["made", inversion.PIXELS]["over random"] == 0
     assert table["negative", inversion.PIXELS]["over random"] > 0.5
+
+
+def test_a_model_s_results_are_of_its_own_images(examined, rng):
+    generator, inverter, *_ = examined
+    tested = inversion.examine(generator, inverter, 30, rng)
+    assert tested.images.shape == (30, 1, 32, 32) and tested.found[0].accuracy == 1
+    assert 0 < tested.whole_path == tested.found[1].accuracy < 1, "the hidden bucket alone is missed"
+    images = {"real": tested.images[:9]}
+    remade = inversion.reconstruct(generator, inverter, images, inversion.error_measures("pixels"), rng)
+    listed = torch.tensor([[4.0, 3.0, 2.0]] * 9).double()
+    gains = inversion.gains(torch.ones(9).double(), listed, rng)
+    found = inversion.results("planted", tested, remade, gains, True)
+    assert (found["search_over_classifiers"].value, found["search_over_list"].value) == (0.25, 0.5)
+    assert found["accuracy"].value == [r.accuracy for r in tested.found.values()]
+    assert found["reconstruction_over_random"].value == 0 and found["edit_is_selective"].n == 9
 
 
 def test_real_images_are_distinct_and_need_no_download_where_packaged(rng):

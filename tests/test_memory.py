@@ -8,8 +8,9 @@ import sys
 import pytest
 
 from rpgan.config import GanConfig
-from rpgan.memory import sampling_memory, training_memory
+from rpgan.memory import inversion_memory, reading_memory, sampling_memory, training_memory
 from rpgan.models.generator import build_generator
+from rpgan.models.inverter import build_inverter
 from rpgan.overrides import override, to_dict
 from rpgan.presets import resolve
 
@@ -115,6 +116,19 @@ def test_an_average_and_a_larger_batch_take_more():
     )
     assert averaged.peak - plain.peak == averaged.kept["averaged generator"]
     assert all(larger.phases[phase] > plain.phases[phase] for phase in plain.phases)
+
+
+def test_path_classifiers_are_counted_with_the_generator_that_makes_their_images():
+    config, generator = resolve("mnist-inversion", "smoke"), resolve("mnist-rpgan", "smoke").generator
+    memory = inversion_memory(config, generator)
+    networks = build_generator(generator), build_inverter(config)
+    weights = [4 * sum(t.numel() for t in (*n.parameters(), *n.buffers())) for n in networks]
+    assert memory.kept["weights of the generator"] == weights[0]
+    assert memory.kept["weights of the classifiers"] == weights[1] == reading_memory(config).kept["weights"]
+    larger = inversion_memory(override(config, {"train.batch_size": 8}), generator)
+    shared = inversion_memory(override(config, {"shared": True}), generator)
+    learns = [m.phases["the classifiers learn"] for m in (shared, memory, larger)]
+    assert learns == sorted(set(learns)), "one trunk for all takes less, a larger batch more"
 
 
 def test_a_gpu_holds_copies_of_the_weights_that_are_stacked():

@@ -156,3 +156,17 @@ def test_path_classifiers_of_another_generator_do_not_serve(runs):
     train_experiment("mnist-inversion", "book")
     obtain.obtain_inverter("mnist-inversion", "book", {"seed": 1})
     assert runs[2:] == ["mnist-rpgan", "mnist-inversion"]
+
+
+def test_path_classifiers_are_found_by_the_generator_whose_images_they_read():
+    assert obtain.inversion_of("mnist-rpgan") == "mnist-inversion"
+    with pytest.raises(UserError, match=r"images of cifar10-explorer; expected one of mnist-rpgan,"):
+        obtain.inversion_of("cifar10-explorer")
+
+
+def test_a_chapter_takes_the_inversions_that_are_there(runs):
+    both = ["sprites-rpgan", "mnist-rpgan"]
+    assert obtain.present_inverted(both) == both[:1], "so that its absence is told"
+    train_experiment("sprites-rpgan", "book")
+    train_experiment("mnist-inversion", "book")
+    assert obtain.present_inverted(both) == both[1:]

@@ -237,14 +237,14 @@ def results(both: Both, curve: KeptCurve, k: int) -> dict[str, bool | Result]:
     return {"compressed_images_equal": both.deviation < SAME, "distance_ratio": curve.ratio(k)}
 
 
-def conclusion(both: Both, found: Mapping[str, Any], k: int) -> str:
-    """Says what was found, from a chapter's results."""
+def conclusion(both: Both, found: Mapping[str, Any], k: int, published: float) -> str:
+    """Says what was found, from a chapter's results, beside the paper's speed-up."""
     least, storage, trained = (found[f"speed_{key}"].value for key in ("least", "ratio", "ratio_as_trained"))
     return (
         f"Joined buckets reproduce the original's images to {both.deviation:.0e}. The compressed generator "
         f"is {storage:.1f} times faster in the same storage ({found['speed_ratio'].note}) and {trained:.1f} "
         f"times faster than the generator as trained; the least for any number of images is {least:.1f}. "
-        f"The paper has ×2.2. With {k} products, the distance to real digits is "
+        f"The paper has ×{published:g}. With {k} products, the distance to real digits is "
         f"{found['distance_ratio'].value:.2f} times the original's, and the images as a whole have moved by "
         f"{found['compressed_shift'].value:.0%} of it."
     )

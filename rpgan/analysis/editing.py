@@ -10,6 +10,7 @@ from torch import Tensor
 from rpgan import paths as path
 from rpgan.images import to_uint8
 from rpgan.intervals import central_interval, resampled_sums
+from rpgan.metrics.color import color_change
 from rpgan.metrics.edges import edge_map
 from rpgan.models.generator import RandomPathGenerator, render
 
@@ -19,6 +20,9 @@ Measure = Callable[[Tensor, Tensor], Tensor]  # uint8 (n, c, h, w), the same -> 
 def edge_change(a: UInt8[Tensor, "n c h w"], b: UInt8[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
     """Distance of the edge maps, each of unit length: 0 to √2; colours and contrast do not matter."""
     return (edge_map(a) - edge_map(b)).double().norm(dim=1)
+
+
+KINDS: dict[str, Measure] = {"colours": color_change, "edges": edge_change}  # that need no network
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from rpgan.models.draws import draw
 from rpgan.models.generator import RandomPathGenerator, render
 from rpgan.models.inverter import Inverter, most_probable, read
 from rpgan.references import STAND_INS
+from rpgan.results import Result
 
 Measure = Callable[[Tensor, Tensor], Tensor]  # uint8 (n, c, h, w), the same -> distances (n,)
 PIXELS = "pixels (RMS)"
@@ -77,14 +78,33 @@ def hardest_later(found: Mapping[int, Recovery]) -> Recovery:
     return min(later, key=lambda recovery: recovery.accuracy)
 
 
-def rows(found: Mapping[int, Recovery]) -> dict[str, dict[str, float]]:
-    """Returns a table: bucket → instances, chance, accuracy with its interval, share within the first k."""
+@dataclass(frozen=True)
+class Examined:
+    """Classifiers tried on images whose paths are known."""
+
+    images: Tensor  # uint8 (n, c, h, w)
+    found: dict[int, Recovery]  # by bucket
+    whole_path: float  # share of images of which every instance is recovered
+
+
+def examine(generator: RandomPathGenerator, inverter: Inverter, n: int, rng: torch.Generator) -> Examined:
+    """Reads the paths off n images of random paths (Table 5)."""
+    routes = generator.sample_paths(n, rng)
+    images = to_uint8(render(generator, routes))
+    readings = read(inverter, images)
+    right = (most_probable(readings) == routes).all(1)
+    return Examined(images, recoveries(readings, routes), float(right.double().mean()))
+
+
+def rows(found: Mapping[int, Recovery], apart: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """Returns a table: bucket → instances, how far apart their images lie, chance, and how they were read."""
     table: dict[str, dict[str, float]] = {}
     for bucket, r in found.items():
         low, high = r.interval
-        known = {"instances": float(len(r.confusion)), "chance": r.chance}
+        name = f"bucket {bucket + 1}"
+        known = {"instances": float(len(r.confusion)), "levels apart": apart[name], "chance": r.chance}
         known |= {"accuracy": r.accuracy, "95 % from": low, "to": high}
-        table[f"bucket {bucket + 1}"] = known | {f"in first {k}": v for k, v in r.within.items() if k > 1}
+        table[name] = known | {f"in first {k}": v for k, v in r.within.items() if k > 1}
     return table
 
 
@@ -119,12 +139,26 @@ class Ratio:
     interval: tuple[float, float]  # 95 %, images resampled
     n: int
 
+    def result(self, note: str = "") -> Result:
+        """The ratio as the ledger takes it."""
+        return Result(self.value, self.n, interval=self.interval, note=note)
+
 
 def ratio(over: Float[Tensor, " n"], under: Float[Tensor, " n"], rng: torch.Generator) -> Ratio:
     """Divides the mean of one error by that of another, image by image the same."""
     overs, unders = resampled_sums(torch.stack([over, under], dim=-1), rng).unbind(-1)
     low, high = central_interval(overs / unders)
     return Ratio(float(over.mean() / under.mean()), (float(low), float(high)), len(over))
+
+
+def gains(
+    errors: Float[Tensor, " n"], listed: Float[Tensor, "n budget"], rng: torch.Generator
+) -> dict[str, Ratio]:
+    """Divides errors of a search by those of the first path that classifiers propose, and of all of them."""
+    return {
+        "search_over_classifiers": ratio(errors, listed[:, 0], rng),
+        "search_over_list": ratio(errors, listed[:, -1], rng),
+    }
 
 
 def over_random(
@@ -193,3 +227,23 @@ def reconstruct(
         for measure, r in over_random(generator, some, routes[kind], measures, repeats, rng).items()
     }
     return Reconstruction(routes, errors)
+
+
+def results(
+    model: str,
+    tested: Examined,
+    remade: Reconstruction,
+    gained: Mapping[str, Ratio],
+    selective: bool,
+) -> dict[str, Result]:
+    """What the ledger needs of a model: recovery, reconstruction, gains of searching, and of its edits."""
+    later, n = hardest_later(tested.found), len(tested.images)
+    over_random = remade.errors["real", PIXELS]
+    return {
+        "accuracy": Result([r.accuracy for r in tested.found.values()], n, note=model),
+        "accuracy_later": Result(later.accuracy, later.n, interval=later.interval, note=model),
+        "whole_path": Result(tested.whole_path, n, note=model),
+        "reconstruction_over_random": over_random.result(model),
+        **{name: gain.result(f"{model}, descent") for name, gain in gained.items()},
+        "edit_is_selective": Result(selective, over_random.n, note=model),
+    }

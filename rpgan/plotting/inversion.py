@@ -11,13 +11,14 @@ from torch import Tensor
 from rpgan.analysis.editing import Edits, Leaning
 from rpgan.analysis.inversion import Recovery, alike_first
 from rpgan.images import tile
-from rpgan.plotting import PALETTE, PAPER, draw_shares, figure_of
+from rpgan.plotting import PALETTE, PAPER, draw_shares, stack_of
 
 
-def draw_accuracies(
-    ax: Axes, found: Mapping[int, Recovery], published: Sequence[float] | None = None
-) -> None:
-    """Draws the accuracy of every bucket with its interval, chance as a line, and the paper's beside it."""
+def draw_accuracies(ax: Axes, found: Mapping[int, Recovery], published: Sequence[float]) -> None:
+    """Draws the accuracy of every bucket with its interval, and chance as a line.
+
+    The paper's values stand beside where there are as many buckets.
+    """
     xs = list(range(len(found)))
     values = [recovery.accuracy for recovery in found.values()]
     spread = np.abs(np.array([r.interval for r in found.values()]).T - values)
@@ -30,7 +31,7 @@ def draw_accuracies(
         linestyle=":",
         label="chance",
     )
-    if published is not None:
+    if len(published) == len(found):
         ax.plot(
             np.arange(len(published)) + 0.15, published, "D", color=PAPER, ms=4, label="paper, Anime Faces"
         )
@@ -39,14 +40,20 @@ def draw_accuracies(
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
 
 
-def draw_confusions(found: Mapping[int, Recovery]) -> Figure:
-    """Draws the confusion of the least, the middle and the most accurate bucket, alike instances together."""
-    ranked = sorted(found, key=lambda bucket: found[bucket].accuracy)
-    shown = [ranked[0], ranked[len(ranked) // 2], ranked[-1]]
-    figure, axes = figure_of(len(shown), ratio=1.1)
-    for ax, bucket in zip(axes, shown, strict=True):
-        confusion, accuracy = found[bucket].confusion, found[bucket].accuracy
-        draw_confusion(ax, confusion, alike_first(confusion), f"bucket {bucket + 1}, accuracy {accuracy:.2f}")
+def draw_confusions(found: Mapping[str, Mapping[int, Recovery]]) -> Figure:
+    """Draws a row for every model: the confusion of its least, a middle and its most accurate bucket.
+
+    Instances that are taken for each other stand side by side.
+    """
+    figure, axes = stack_of(len(found), 3, ratio=1.1)
+    for k, (model, of_model) in enumerate(found.items()):
+        ranked = sorted(of_model, key=lambda bucket: of_model[bucket].accuracy)
+        shown = [ranked[0], ranked[len(ranked) // 2], ranked[-1]]
+        for ax, bucket in zip(axes[3 * k :], shown, strict=False):
+            confusion, accuracy = of_model[bucket].confusion, of_model[bucket].accuracy
+            title = f"bucket {bucket + 1}, accuracy {accuracy:.2f}"
+            draw_confusion(ax, confusion, alike_first(confusion), title)
+        axes[3 * k].set_ylabel(f"{model}\ntrue")
     return figure
 
 
@@ -85,15 +92,20 @@ def draw_budgets(ax: Axes, curves: Mapping[str, Tensor], levels: Mapping[str, fl
     ax.legend()
 
 
-def draw_edits(edits: Edits, leaning: Leaning) -> Figure:
-    """Draws each bucket's shares in all kinds of change, and how they differ between the two compared."""
-    figure, (left, right) = figure_of(2, width=7.5, ratio=0.7)
-    draw_shares(left, edits.shares(), edits.buckets)
-    first, second = leaning.kinds
-    label = f"share of {first} − of {second}"
-    draw_leaning(right, leaning.difference, leaning.interval, edits.buckets, label)
-    for ax in (left, right):
-        ax.tick_params(axis="x", rotation=30)
+def draw_edits(edits: Mapping[str, Edits], leanings: Mapping[str, Leaning]) -> Figure:
+    """Draws each bucket's shares in all kinds of change, and how they differ between the two compared.
+
+    A row for every model.
+    """
+    figure, axes = stack_of(len(edits), 2, width=7.5, ratio=0.7)
+    for left, right, model in zip(axes[::2], axes[1::2], edits, strict=True):
+        shown, leaning = edits[model], leanings[model]
+        draw_shares(left, shown.shares(), shown.buckets)
+        left.set_title(model)
+        label = "share of {} − of {}".format(*leaning.kinds)
+        draw_leaning(right, leaning.difference, leaning.interval, shown.buckets, label)
+        for ax in (left, right):
+            ax.tick_params(axis="x", rotation=30)
     return figure
 
 

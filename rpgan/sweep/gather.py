@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rpgan.effort import gan_disk
 from rpgan.memory import GIB, training_memory
 from rpgan.operations import GPU_HOURS, gpu_hours
 from rpgan.sweep.cost import estimate
@@ -53,5 +54,6 @@ def _cost(sweep: Sweep, profile: str) -> dict[str, Any]:
         "real images, in all": sum(train.steps * train.d_steps * train.batch_size for train in trains),
         "images scored": sum(trial.n * len(trial.features) for trial in trials),
         "memory of the largest, GiB": round(training_memory(largest.config).peak / GIB, 2),
+        "disk, in all, GiB": round(sum(gan_disk(trial.config) for trial in trials) / GIB, 2),
         GPU_HOURS: round(gpu_hours(cost.operations), 1),
     }
