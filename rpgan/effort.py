@@ -24,7 +24,7 @@ from rpgan.models.generator import build_generator
 from rpgan.models.inverter import build_inverter
 from rpgan.obtain import trained, trained_inverter
 from rpgan.operations import GPU_HOURS, gpu_hours, inversion_step_operations, step_operations
-from rpgan.presets import resolve
+from rpgan.presets import changes_of, resolve
 
 
 class Takes(NamedTuple):
@@ -57,6 +57,7 @@ def forecast(
 def _row(
     name: str, profile: str, changes: Mapping[str, Any] | None, of_generator: Mapping[str, Any] | None
 ) -> dict[str, Any]:
+    changes = changes_of(name, changes or {})
     config = resolve(name, profile, changes)
     if isinstance(config, GanConfig):
         there = trained(name, profile, changes)

@@ -13,7 +13,7 @@ from rpgan.config import Config, GanConfig, InversionConfig
 from rpgan.errors import UserError
 from rpgan.experiments import EXPERIMENTS, INVERSIONS
 from rpgan.obtain import run_directory, trained, trained_inverter
-from rpgan.presets import resolve
+from rpgan.presets import changes_of, resolve
 from rpgan.results import PROFILES
 from rpgan.sweep.points import SWEEPS
 from rpgan.sweep.table import read_table
@@ -27,7 +27,7 @@ def trainings(notebook: Path, profile: str, parameters: Mapping[str, Any]) -> li
     changes = parameters.get("overrides") or {}
     lines = []
     for name in experiments(notebook, profile, parameters):
-        own = changes if isinstance(EXPERIMENTS[name], GanConfig) else {}
+        own = changes_of(name, changes) if isinstance(EXPERIMENTS[name], GanConfig) else {}
         with suppress(
             UserError
         ):  # of a size or setting that there is not, which the chapter itself will tell
@@ -60,7 +60,7 @@ def _refuses(profile: str, changes: Mapping[str, Any]) -> bool:
 def _is_there(name: str, profile: str, changes: Mapping[str, Any]) -> bool:
     config = EXPERIMENTS[name]
     if not isinstance(config, InversionConfig):
-        return trained(name, profile, changes) is not None
+        return trained(name, profile, changes_of(name, changes)) is not None
     source = trained(config.generator, profile, changes)
     return source is not None and trained_inverter(name, profile, source) is not None
 

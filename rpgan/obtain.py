@@ -15,7 +15,7 @@ from rpgan.experiments import EXPERIMENTS, INVERSIONS
 from rpgan.models.generator import RandomPathGenerator
 from rpgan.models.inverter import Inverter
 from rpgan.overrides import to_dict
-from rpgan.presets import resolve
+from rpgan.presets import changes_of, resolve
 from rpgan.results import build_root, check_profile, runs_root
 from rpgan.training import train
 
@@ -34,7 +34,8 @@ def obtain_generator(
     A committed checkpoint, or that of a finished run, serves only if its card holds exactly the resolved
     config, so that a `paper` run never takes a small model silently. Otherwise the experiment is trained, or
     an earlier run of it resumed; but under `book` without changes that is a UserError, since it takes hours
-    of CPU cores and whoever reads the book did not ask for it.
+    of CPU cores and whoever reads the book did not ask for it. A standard GAN takes no change of routing, so
+    that a chapter can hand the same changes to both twins.
     """
     checkpoint = obtain_checkpoint(experiment, profile, changes, torch.device(device).type)
     return load_generator(checkpoint).to(device)
@@ -44,6 +45,7 @@ def obtain_checkpoint(
     experiment: str, profile: str, changes: Mapping[str, Any] | None = None, device: str = "cpu"
 ) -> Path:
     """Returns the directory of the checkpoint that `obtain_generator` loads."""
+    changes = changes_of(experiment, changes or {})
     found = trained(experiment, profile, changes)
     if found is None:
         _refuse_hours(resolve(experiment, profile, changes), profile, changes)

@@ -115,10 +115,7 @@ def resolve(name: str, profile: str = "book", changes: Mapping[str, Any] | None 
 
 
 def changes_of(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of a reader's changes that concern an experiment: a standard GAN has no routing to change.
-
-    So that a chapter can hand the same changes to a routed generator and to its twin.
-    """
+    """Those of a reader's changes that concern an experiment: a standard GAN has no routing to change."""
     config = EXPERIMENTS.get(name)
     standard = isinstance(config, GanConfig) and config.generator.latent == "gaussian"
     return {key: value for key, value in changes.items() if not (standard and key in ROUTING)}

@@ -47,8 +47,12 @@ def test_config_is_off_line_and_launch_links_appear_with_an_address_only() -> No
 def test_pages_quote_chapters_and_switches_that_exist() -> None:
     ledger = load_ledger(CHECKOUT / "book" / "claims.yml")
     judged = {claim.result for claim in ledger.claims}
+    code = [*(CHECKOUT / "rpgan" / "analysis").glob("*.py"), *(CHECKOUT / "notebooks").glob("*.ipynb")]
+    written = "".join(path.read_text(encoding="utf-8") for path in code)
     for path in (CHECKOUT / "book").glob("*.md"):
-        assert set(pages.QUOTE.findall(path.read_text(encoding="utf-8"))) <= judged, path.name
+        for quote in set(pages.QUOTE.findall(path.read_text(encoding="utf-8"))) - judged:
+            chapter, _, key = quote.partition("/")
+            assert chapter in ledger.chapters and re.search(rf'"{key}\\?"', written), f"{path.name}: {quote}"
     text = (CHECKOUT / "book" / "errata.md").read_text(encoding="utf-8")
     switches = re.findall(r"`((?:train|loss|generator|data)\.\w+)`", text)
     assert switches and set(switches) <= flatten(GanConfig("x")).keys()

@@ -93,17 +93,13 @@ class Comparison:
         """Ratios at the largest batch size up to this one (else the smallest), and the least one of all."""
         sizes = [race.batch_size for race in self.races]
         at = sizes.index(max((size for size in sizes if size <= batch_size), default=min(sizes)))
-        what = f"{self.races[at].batch_size} images a call, 95 % interval"
+        what = f"{sizes[at]} images a call, 95 % interval"
         n = len(self.races[at].seconds["original"])
         found = {
             f"speed_ratio{suffix}": Result(
                 self.ratios[pair][at][0], n, interval=self.ratios[pair][at][1], note=what
             )
-            for pair, suffix in (
-                ("same storage", ""),
-                ("as trained", "_as_trained"),
-                ("with tables", "_tables"),
-            )
+            for pair, suffix in zip(PAIRS, ("", "_as_trained", "_tables"), strict=True)
         }
         return found | {"speed_least": Result(min(ratio for ratio, _ in self.ratios["same storage"]))}
 
