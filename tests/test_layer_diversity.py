@@ -86,8 +86,9 @@ def test_agreement_is_that_of_the_worst_pair_and_leaves_out_what_has_no_diversit
 
 
 def test_families_are_those_of_the_ledger():
-    names = ["cifar10-rpgan", "colored-mnist-rpgan", "celeba-dcgan", "lsun-rpgan"]
-    assert [diversity.family(name) for name in names] == ["cifar10", "colored_mnist", "celeba", "lsun"]
+    names = ["cifar10-rpgan", "colored-mnist-rpgan", "celeba-dcgan", "lsun-rpgan", "cifar10-explorer"]
+    families = ["cifar10", "colored_mnist", "celeba", "lsun", "cifar10_explorer"]
+    assert [diversity.family(name) for name in names] == families
     for classifier in set(CLASSIFIERS.values()):
         assert classifier in EXPERIMENTS
 

@@ -33,15 +33,22 @@ FORMS = {  # of LayerDiversity, one number a bucket, and how their keys end
 }
 
 
+KINDS = ("rpgan", "gan", "dcgan")  # of generators, each once for a data set in a chapter
+
+
 def family(experiment: str) -> str:
-    """Returns what an experiment's results are filed under: `cifar10` of `cifar10-rpgan`."""
-    return experiment.rpartition("-")[0].replace("-", "_")
+    """Returns what an experiment's results are filed under: `cifar10` of `cifar10-rpgan` and -dcgan.
+
+    Any other has its own name, so that two models of one data set do not share their keys.
+    """
+    data, _, kind = experiment.rpartition("-")
+    return (data if kind in KINDS else experiment).replace("-", "_")
 
 
 def own_classifier(experiment: str) -> str:
     """Returns the features of a classifier of the experiment's data, or of ImageNet where there is none."""
     config = EXPERIMENTS.get(experiment)
-    data = config.data.name if isinstance(config, GanConfig) else family(experiment).replace("_", "-")
+    data = config.data.name if isinstance(config, GanConfig) else experiment.rpartition("-")[0]
     return CLASSIFIERS.get(data, "efficientnet-lite0")
 
 

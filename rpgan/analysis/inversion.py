@@ -11,7 +11,7 @@ from rpgan.config import GanConfig
 from rpgan.datasets import load_dataset
 from rpgan.errors import UserError
 from rpgan.images import to_uint8
-from rpgan.intervals import central_interval, resampled_sums
+from rpgan.intervals import central_interval, count_orders, resampled_sums
 from rpgan.metrics.features import load_extractor
 from rpgan.metrics.tone import pixel_change
 from rpgan.models.draws import draw
@@ -32,9 +32,7 @@ class Recovery:
     interval: tuple[float, float]  # Wilson's, 95 %
     chance: float  # 1 / m_l
     within: dict[int, float]  # k → share of images whose instance is among the k most probable
-    confusion: (
-        Tensor  # float64 (m_l, m_l): of the images of each instance (row), the share read as each other
-    )
+    confusion: Tensor  # float64 (m_l, m_l): share of the images of each instance (row) read as each other
     n: int
 
 
@@ -85,6 +83,7 @@ class Examined:
     images: Tensor  # uint8 (n, c, h, w)
     found: dict[int, Recovery]  # by bucket
     whole_path: float  # share of images of which every instance is recovered
+    orders: dict[str, int]  # of the accuracies, as other images would have them (`Result.orders`)
 
 
 def examine(generator: RandomPathGenerator, inverter: Inverter, n: int, rng: torch.Generator) -> Examined:
@@ -92,8 +91,9 @@ def examine(generator: RandomPathGenerator, inverter: Inverter, n: int, rng: tor
     routes = generator.sample_paths(n, rng)
     images = to_uint8(render(generator, routes))
     readings = read(inverter, images)
-    right = (most_probable(readings) == routes).all(1)
-    return Examined(images, recoveries(readings, routes), float(right.double().mean()))
+    right, found = most_probable(readings) == routes, recoveries(readings, routes)
+    orders = count_orders(resampled_sums(right[:, list(found)].double(), rng))
+    return Examined(images, found, float(right.all(1).double().mean()), orders)
 
 
 def rows(found: Mapping[int, Recovery], apart: Mapping[str, float]) -> dict[str, dict[str, float]]:
@@ -240,7 +240,7 @@ def results(
     later, n = hardest_later(tested.found), len(tested.images)
     over_random = remade.errors["real", PIXELS]
     return {
-        "accuracy": Result([r.accuracy for r in tested.found.values()], n, note=model),
+        "accuracy": Result([r.accuracy for r in tested.found.values()], n, note=model, orders=tested.orders),
         "accuracy_later": Result(later.accuracy, later.n, interval=later.interval, note=model),
         "whole_path": Result(tested.whole_path, n, note=model),
         "reconstruction_over_random": over_random.result(model),

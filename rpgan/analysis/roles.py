@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rpgan.intervals import count_orders
 from rpgan.metrics.agreement import Agreement, Profile, best_agreement, chance, profile, rank_agreement
 from rpgan.results import Result
 
@@ -117,7 +118,8 @@ class Roles:
         for level, factor in enumerate(self.factors):
             at = "" if factor == 1 else f"_at_{100 * factor:.0f}_percent"
             for kind, by_noise in self.noise.items():
-                found[f"{kind}_by_layer{at}"] = Result(by_noise[level].shares, self.draws)
+                orders = count_orders(by_noise[level].resampled)
+                found[f"{kind}_by_layer{at}"] = Result(by_noise[level].shares, self.draws, orders=orders)
                 for name, ending in ((EXCHANGE, ""), (PER_CHANGE, "_per_change")):
                     result = _result(self.agreement(kind, level, name), self.draws)
                     found[f"{kind}_rank_agreement{ending}{at}"] = result

@@ -17,7 +17,7 @@ from rpgan.images import to_uint8
 from rpgan.models.generator import RandomPathGenerator, render
 
 Cost = Callable[[Tensor, Tensor], Tensor]  # uint8 (n, c, h, w) rendered, the same wanted -> errors (n,)
-AT_ONCE = 2_048  # rendered images in memory
+AT_ONCE = 512  # rendered images in memory
 COMPARED = 256  # of these in a call of the cost, which may take 64 bits for each level
 MOST_PATHS = 200_000  # of a generator whose paths are all tried
 
