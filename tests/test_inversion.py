@@ -106,7 +106,7 @@ def test_the_table_says_what_was_found(examined):
     assert list(table) == ["bucket 1", "bucket 2", "bucket 4"]
     assert table["bucket 1"]["instances"] == 4 and table["bucket 1"]["accuracy"] == 1
     assert table["bucket 4"]["levels apart"] == 3
-    assert list(table["bucket 2"])[-2:] == ["in first 3", "in first 5"]
+    assert list(table["bucket 2"])[-2:] == ["to", "in first 5"]
 
 
 def test_wilsons_interval():

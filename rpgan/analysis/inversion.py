@@ -104,7 +104,8 @@ def rows(found: Mapping[int, Recovery], apart: Mapping[str, float]) -> dict[str,
         name = f"bucket {bucket + 1}"
         known = {"instances": float(len(r.confusion)), "levels apart": apart[name], "chance": r.chance}
         known |= {"accuracy": r.accuracy, "95 % from": low, "to": high}
-        table[name] = known | {f"in first {k}": v for k, v in r.within.items() if k > 1}
+        most = max(r.within)
+        table[name] = known | {f"in first {most}": r.within[most]}
     return table
 
 
