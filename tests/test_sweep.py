@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from rpgan.config import GanConfig
 from rpgan.errors import UserError
-from rpgan.experiments import EXPERIMENTS
+from rpgan.presets import resolve
 from rpgan.sweep import (
     SWEEPS,
     Point,
@@ -60,14 +59,8 @@ def test_table_2_is_the_paper_with_ten_seeds_each():
     trials = plan(SWEEPS["table-2"], "paper")
     for name in ("cifar10-rpgan", "cifar10-gan"):
         configs = {t.config for t in trials if t.experiment == name}
-        assert configs == {replace(as_gan(name), seed=seed) for seed in range(10)}
+        assert configs == {resolve(name, "paper", {"seed": seed}) for seed in range(10)}
     assert {(t.features, t.n) for t in trials} == {(("inception",), 50_000)}
-
-
-def as_gan(name: str) -> GanConfig:
-    config = EXPERIMENTS[name]
-    assert isinstance(config, GanConfig)
-    return config
 
 
 def test_all_sweeps_of_cifar_share_one_protocol_under_book():
