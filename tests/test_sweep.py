@@ -76,6 +76,15 @@ def test_sweeps_share_the_trials_they_have_in_common():
     assert len(both[0] & both[1]) == 3  # forty instances, three seeds
 
 
+def test_a_shared_trial_tells_the_overrides_of_who_asks():
+    point = of_seeds(1).points[0]
+    usual = plan(of_seeds(1), "smoke")[0].config.generator.latent
+    other = Sweep("other", "", (Point("mnist-rpgan", {**point.changes, "generator.latent": usual}),), {})
+    [first], [second] = (run_sweep(s, "smoke", report=lambda line: None).rows for s in (of_seeds(1), other))
+    assert first.digest == second.digest and first.final == second.final
+    assert second.overrides == {**first.overrides, "generator.latent": usual}
+
+
 def test_a_finished_trial_is_read_and_not_trained_again(monkeypatch):
     first = run_sweep(of_seeds(2), "smoke", report=lambda line: None)
     monkeypatch.setattr("rpgan.sweep.trial.train_experiment", lambda *a, **k: pytest.fail("trained again"))

@@ -3,7 +3,7 @@
 import json
 import statistics
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -131,7 +131,10 @@ def _row(trial: Trial, final: list[dict[str, Any]]) -> Row:
 
 
 def read_row(trial: Trial) -> Row | None:
-    """Returns the row of a finished trial; None where it is not finished or was scored in another way."""
+    """Returns the row of a finished trial; None where it is not finished or was scored in another way.
+
+    Sweeps share trials of one config; the row tells this trial's overrides, whichever sweep trained it.
+    """
     path = trial.directory / "result.json"
     try:
         row = row_of(json.loads(path.read_text(encoding="utf-8")))
@@ -139,7 +142,7 @@ def read_row(trial: Trial) -> Row | None:
         return None
     except (ValueError, RecursionError) as error:  # UserError is one of the first
         raise UserError(f"{path} is damaged ({error}); delete it to score the trial anew") from None
-    return row if row.digest == trial.digest else None
+    return replace(row, overrides=dict(trial.overrides)) if row.digest == trial.digest else None
 
 
 def row_of(document: Any) -> Row:
