@@ -136,10 +136,8 @@ def _source(
 ) -> tuple[GeneratorConfig, Path | None]:
     """The generator whose images are read, and where it is if it is trained."""
     if config.generator in EXPERIMENTS:
-        source, there = (
-            resolve(config.generator, profile, changes),
-            trained(config.generator, profile, changes),
-        )
+        source = resolve(config.generator, profile, changes)
+        there = trained(config.generator, profile, changes)
     else:
         source, there = load_config(config.generator), find(config.generator)
     assert isinstance(source, GanConfig), f"{config.name} reads paths off the images of a generator"
