@@ -118,17 +118,6 @@ def draw_paths(ax: Axes, bucket_sizes: Sequence[int], routes: Tensor) -> None:
     ax.spines[:].set_visible(False)
 
 
-def draw_shares(ax: Axes, shares: Mapping[str, Sequence[float]], buckets: Sequence[int]) -> None:
-    """Draws the share of each bucket in several kinds of change, a group of bars a bucket."""
-    width = 0.8 / len(shares)
-    for k, (name, values) in enumerate(shares.items()):
-        xs = [x + (k - (len(shares) - 1) / 2) * width for x in range(len(buckets))]
-        ax.bar(xs, values, width * 0.92, label=name, color=PALETTE[k])
-    ax.set_xticks(range(len(buckets)), [f"bucket {b + 1}" for b in buckets])
-    ax.set_ylabel("share of the change")
-    ax.legend()
-
-
 def draw_ratios(
     ax: Axes,
     batch_sizes: Sequence[int],
@@ -154,15 +143,3 @@ def draw_ratios(
     ax.minorticks_off()
     ax.set(xlabel="images in a call", ylabel="times faster")
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4)
-
-
-def draw_kept(ax: Axes, distances: Mapping[int, Sequence[float]], label: str) -> None:
-    """Draws a distance for every number of kept products: each choice of them a dot, their mean a line."""
-    for count, row in distances.items():
-        ax.scatter([count] * len(row), row, s=14, color=PALETTE[1], alpha=0.6, linewidth=0)
-    ax.plot(list(distances), [sum(row) / len(row) for row in distances.values()], color=PALETTE[1])
-    ax.set_xscale("log", base=2)
-    ax.set_xticks(list(distances), [f"{count:,}" for count in distances])
-    ax.minorticks_off()
-    ax.set_ylim(bottom=0)
-    ax.set(xlabel="products kept", ylabel=label)

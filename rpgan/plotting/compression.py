@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -56,3 +57,16 @@ def draw_latency(ax: Axes, rows: Mapping[int, Mapping[str, Sequence[float]]], co
     ax.minorticks_off()
     ax.set(xlabel="products kept", ylabel="microseconds an image")
     ax.legend(fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
+
+
+def draw_kept(ax: Axes, distances: Mapping[int, Sequence[float]], label: str) -> None:
+    """Draws a distance for every number of kept products: each choice of them a dot, their mean a line."""
+    points = [(count, value) for count, row in distances.items() for value in row]
+    counts, values = zip(*points, strict=True)
+    sns.scatterplot(x=counts, y=values, color=PALETTE[1], alpha=0.6, s=18, linewidth=0, ax=ax)
+    sns.lineplot(x=counts, y=values, color=PALETTE[1], errorbar=None, ax=ax)
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(list(distances), [f"{count:,}" for count in distances])
+    ax.minorticks_off()
+    ax.set_ylim(bottom=0)
+    ax.set(xlabel="products kept", ylabel=label)

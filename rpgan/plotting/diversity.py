@@ -6,14 +6,14 @@ import matplotlib.pyplot as plt
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from rpgan.metrics.diversity import LayerDiversity
-from rpgan.plotting import PALETTE, PAPER
+from rpgan.plotting import PAPER
+from rpgan.plotting.intervals import Ends, draw_groups
 
 COLORS = {"red": "#b5483a", "green": "#5b8e3e", "blue": "#2f6690", "color": "#8a94a6"}
 
-Bars = Mapping[str, tuple[Tensor, Tensor, Tensor]]  # name → value, lower end, upper end, by bucket
+Bars = Mapping[str, Ends]  # by bucket
 
 
 def draw_bars(
@@ -24,18 +24,11 @@ def draw_bars(
     level: float | None = None,
 ) -> None:
     """Draws value, lower and upper end of every name for the buckets listed; a dashed line at `level`."""
-    width = 0.8 / len(bars)
-    for k, (name, (value, low, high)) in enumerate(bars.items()):
-        xs = [x + (k - (len(bars) - 1) / 2) * width for x in range(len(buckets))]
-        # No bar where there is no ratio, since bucket 1 never changed the image.
-        height, least, most = (ends[buckets].nan_to_num(0, 0, 0).numpy() for ends in (value, low, high))
-        whiskers = ((height - least).clip(0), (most - height).clip(0))
-        color = COLORS.get(name, PALETTE[k % len(PALETTE)])
-        error = {"elinewidth": 0.9, "ecolor": "#1f2430"}
-        ax.bar(xs, height, width * 0.92, label=name, color=color, yerr=whiskers, error_kw=error)
+    # No bar where there is no ratio, since bucket 1 never changed the image.
+    groups = {name: tuple(end[buckets].nan_to_num(0, 0, 0) for end in ends) for name, ends in bars.items()}
+    draw_groups(ax, groups, [str(bucket + 1) for bucket in buckets], COLORS)
     if level is not None:
         ax.axhline(level, color=PAPER, linestyle="--", linewidth=0.9)
-    ax.set_xticks(range(len(buckets)), [str(bucket + 1) for bucket in buckets])
     ax.set(xlabel="bucket", ylabel=label, ylim=(0, None))
     sns.despine(ax=ax)
 

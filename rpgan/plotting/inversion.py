@@ -11,7 +11,8 @@ from torch import Tensor
 from rpgan.analysis.editing import Edits, Leaning
 from rpgan.analysis.inversion import Recovery, alike_first
 from rpgan.images import tile
-from rpgan.plotting import PALETTE, PAPER, draw_shares, stack_of
+from rpgan.plotting import PALETTE, PAPER, stack_of
+from rpgan.plotting.intervals import draw_points, draw_shares
 
 
 def draw_accuracies(ax: Axes, found: Mapping[int, Recovery], published: Sequence[float]) -> None:
@@ -20,9 +21,9 @@ def draw_accuracies(ax: Axes, found: Mapping[int, Recovery], published: Sequence
     The paper's values stand beside where there are as many buckets.
     """
     xs = list(range(len(found)))
-    values = [recovery.accuracy for recovery in found.values()]
-    spread = np.abs(np.array([r.interval for r in found.values()]).T - values)
-    ax.errorbar(xs, values, spread, fmt="o", color=PALETTE[1], capsize=3, label="this generator, 95 %")
+    ends = zip(*((r.accuracy, *r.interval) for r in found.values()), strict=True)
+    names = [f"bucket {bucket + 1}" for bucket in found]
+    draw_points(ax, list(ends), names, PALETTE[1], "this generator, 95 %")
     ax.hlines(
         [r.chance for r in found.values()],
         np.array(xs) - 0.3,
@@ -35,7 +36,6 @@ def draw_accuracies(ax: Axes, found: Mapping[int, Recovery], published: Sequence
         ax.plot(
             np.arange(len(published)) + 0.15, published, "D", color=PAPER, ms=4, label="paper, Anime Faces"
         )
-    ax.set_xticks(xs, [f"bucket {bucket + 1}" for bucket in found])
     ax.set(ylim=(0, 1.04), ylabel="accuracy")
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
 
@@ -59,9 +59,9 @@ def draw_confusions(found: Mapping[str, Mapping[int, Recovery]]) -> Figure:
 
 def draw_confusion(ax: Axes, confusion: Tensor, order: Tensor, title: str) -> None:
     """Draws a confusion matrix with its instances in the given order, dark where images go."""
-    ax.imshow(confusion[order][:, order].numpy(), cmap="Blues", vmin=0, vmax=1)
+    table = confusion[order][:, order].numpy()
+    sns.heatmap(table, ax=ax, cmap="Blues", vmin=0, vmax=1, cbar=False, square=True)
     ax.set(title=title, xlabel="read", ylabel="true", xticks=[], yticks=[])
-    sns.despine(ax=ax, left=True, bottom=True)
 
 
 def draw_rows(ax: Axes, rows: Mapping[str, Tensor], padding: int = 2) -> None:
@@ -78,10 +78,8 @@ def draw_rows(ax: Axes, rows: Mapping[str, Tensor], padding: int = 2) -> None:
 def draw_budgets(ax: Axes, curves: Mapping[str, Tensor], levels: Mapping[str, float], label: str) -> None:
     """Draws mean errors (n, budget) over the number of rendered images, and constant levels dotted."""
     for color, (name, errors) in zip(PALETTE, curves.items(), strict=False):
-        counts = np.arange(1, errors.shape[1] + 1)
-        mean, error = errors.mean(0).numpy(), errors.std(0).numpy() / len(errors) ** 0.5
-        ax.plot(counts, mean, color=color, label=name)
-        ax.fill_between(counts, mean - error, mean + error, color=color, alpha=0.15, linewidth=0)
+        counts = np.tile(np.arange(1, errors.shape[1] + 1), len(errors))
+        sns.lineplot(x=counts, y=errors.flatten().numpy(), errorbar="se", color=color, label=name, ax=ax)
     for name, value in levels.items():
         ax.axhline(value, color=PAPER, linestyle=":", linewidth=1)
         ax.text(1.01, value, name, transform=ax.get_yaxis_transform(), va="center", color=PAPER)
@@ -111,9 +109,6 @@ def draw_edits(edits: Mapping[str, Edits], leanings: Mapping[str, Leaning]) -> F
 
 def draw_leaning(ax: Axes, difference: Tensor, interval: Tensor, buckets: Sequence[int], label: str) -> None:
     """Draws the difference of two shares for every bucket with its interval, around a line at 0."""
-    xs, values = np.arange(len(buckets)), difference.numpy()
-    spread = np.abs(interval.numpy().T - values)
     ax.axhline(0, color=PAPER, linestyle=":", linewidth=1)
-    ax.errorbar(xs, values, spread, fmt="o", color=PALETTE[0], capsize=3)
-    ax.set_xticks(xs, [f"bucket {bucket + 1}" for bucket in buckets])
+    draw_points(ax, (difference, *interval.T), [f"bucket {bucket + 1}" for bucket in buckets], PALETTE[0])
     ax.set_ylabel(label)

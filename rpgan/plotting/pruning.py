@@ -1,7 +1,6 @@
 """Instances that are alike, the order in which they go, and what that costs."""
 
 from collections.abc import Mapping, Sequence
-from statistics import fmean
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -69,12 +68,13 @@ def draw_quality(
     """Draws mean and range of the distance in every way by the number removed, over what is tolerated."""
     styles = ("-", "--", "-.", ":")
     for style, color, (name, rows) in zip(styles, PALETTE, distances.items(), strict=False):
-        counts = list(rows)
-        ax.plot(counts, [fmean(row) for row in rows.values()], style, color=color, label=name, marker=".")
-        low, high = ([end(row) for row in rows.values()] for end in (min, max))
-        ax.fill_between(counts, low, high, color=color, alpha=0.15, linewidth=0)
+        points = [(count, value) for count, row in rows.items() for value in row]
+        counts, values = zip(*points, strict=True)
+        look = {"color": color, "linestyle": style, "marker": ".", "label": name}
+        sns.lineplot(x=counts, y=values, errorbar=("pi", 100), ax=ax, **look)
     ax.axhspan(*band, color=PAPER, alpha=0.25, linewidth=0, label="whole generator, tolerance")
     ax.set_yscale("log")
     ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter("{x:g}")
     ax.set(xlabel="instances removed", ylabel=label, xlim=(0, None))
     ax.legend()
