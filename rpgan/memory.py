@@ -20,8 +20,8 @@ from rpgan.config import GanConfig, GeneratorConfig, InversionConfig
 from rpgan.losses import ADVERSARIAL
 from rpgan.models.bucket import copied_bytes
 from rpgan.models.discriminator import build_discriminator
-from rpgan.models.generator import RandomPathGenerator, build_generator
-from rpgan.models.inverter import Inverter, build_inverter
+from rpgan.models.generator import RENDERED, RandomPathGenerator, build_generator
+from rpgan.models.inverter import READ, Inverter, build_inverter
 
 FLOAT, GIB = 4, 2**30  # bytes of a float32; of a GiB
 ACTIVATIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -80,7 +80,7 @@ def training_memory(config: GanConfig, precision: str = "float32", device: str =
     )
 
 
-def sampling_memory(config: GeneratorConfig, batch_size: int = 256, device: str = "cpu") -> Memory:
+def sampling_memory(config: GeneratorConfig, batch_size: int = RENDERED, device: str = "cpu") -> Memory:
     """Memory of sampling in batches in float32, without the images that are kept; measured on CPUs only."""
     generator = _on_meta(config).eval()
     with torch.no_grad():
@@ -93,7 +93,7 @@ def inversion_memory(config: InversionConfig, generator: GeneratorConfig, device
     """Memory of training path classifiers in float32, with the generator that makes their images."""
     inverter = _inverter_on_meta(config)
     own, pixels = _bytes(inverter), config.train.evaluate_n * prod(config.image_shape)
-    made = sampling_memory(generator, max(256, config.train.batch_size), device)
+    made = sampling_memory(generator, max(RENDERED, config.train.batch_size), device)
     _with_gradients(inverter)
     reading = _peak(lambda: _read(inverter, config.train.batch_size).sum().backward())
     kept = {
@@ -107,7 +107,7 @@ def inversion_memory(config: InversionConfig, generator: GeneratorConfig, device
     return Memory(kept, {"held-out images are made": making, "the classifiers learn": reading})
 
 
-def reading_memory(config: InversionConfig, batch_size: int = 256) -> Memory:
+def reading_memory(config: InversionConfig, batch_size: int = READ) -> Memory:
     """Memory of reading paths off images in batches."""
     inverter = _inverter_on_meta(config).eval()
     with torch.no_grad():

@@ -46,7 +46,7 @@ def sample(config, n):
 run = {"train": train, "sample": sample}[sys.argv[2]]
 run(override(config, {"generator.widths": [4] * 4, "discriminator.widths": [4] * 4}), 2)
 pages = int(open("/proc/self/statm").read().split()[1])
-run(config, {"train": 2, "sample": 256}[sys.argv[2]])
+run(config, {"train": 2, "sample": 128}[sys.argv[2]])
 # Not getrusage: its peak also counts the process that started this one.
 (peak,) = (line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
 print(int(peak) * 1024 - pages * resource.getpagesize())

@@ -17,7 +17,7 @@ from rpgan.models.generator import RandomPathGenerator
 from rpgan.training.gan import GanTask
 
 STRATEGIES = ("naive", "by_instance", "batched", "auto", "twin")
-SAMPLES, CHUNK = 10_000, 256  # sampled images; how many `render` makes at once
+SAMPLES, CHUNK = 10_000, 256  # sampled images; how many are made in a call
 
 
 @dataclass(frozen=True)

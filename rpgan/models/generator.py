@@ -15,6 +15,8 @@ from rpgan.models.blocks import UpBlock, UpConv, activation, conv3x3, initialise
 from rpgan.models.bucket import Bucket
 from rpgan.models.modes import eval_mode
 
+RENDERED = 128  # images a call of the generator: larger ones leave the caches of a CPU
+
 
 class RandomPathGenerator(nn.Module):
     """Buckets with shared links between them; the path through the buckets is the latent variable.
@@ -126,7 +128,7 @@ def render(
     generator: RandomPathGenerator,
     paths: Int64[Tensor, "n n_buckets"],
     latents: Float[Tensor, "n ..."] | None = None,
-    batch_size: int = 256,
+    batch_size: int = RENDERED,
 ) -> Float[Tensor, "n c h w"]:
     """Generates images in eval mode, batch by batch: float32 in [−1, 1] on the CPU.
 

@@ -13,6 +13,7 @@ from rpgan.models.modes import eval_mode
 
 KERNELS = (5, 1, 1, 5, 1, 1, 3, 1)  # of all convolutions but the last, Lin et al. (2014), CIFAR-10
 POOLED = (2, 5)  # convolutions that a pooling follows
+READ = 64  # images a call of the classifiers: larger ones leave the caches of a CPU
 
 
 class NetworkInNetwork(nn.Module):
@@ -66,7 +67,7 @@ class Inverter(nn.Module):
 
 
 @torch.no_grad()
-def read(inverter: Inverter, images: UInt8[Tensor, "n c h w"], batch_size: int = 256) -> tuple[Tensor, ...]:
+def read(inverter: Inverter, images: UInt8[Tensor, "n c h w"], batch_size: int = READ) -> tuple[Tensor, ...]:
     """Returns log-probabilities (n, m_l) of each bucket's instances, in eval mode: float32 on the CPU."""
     device = next(inverter.parameters()).device
     with eval_mode(inverter):
