@@ -116,6 +116,6 @@ def draw_sheet(rows: dict[str, Tensor], path: Path) -> None:
 
     plotting.plain_style()
     figure, (ax,) = plotting.figure_of(1, width=8.0, ratio=(len(rows) + 0.2) / (COLUMNS + 3))
-    draw_rows(ax, torch.cat(list(rows.values())), COLUMNS, list(rows))
+    draw_rows(ax, rows, COLUMNS)
     figure.savefig(path, dpi=150, bbox_inches="tight")
     plt.close(figure)

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from rpgan.analysis.editing import Edits, Leaning
 from rpgan.analysis.inversion import Recovery, alike_first
-from rpgan.images import tile
 from rpgan.plotting import PALETTE, PAPER, stack_of
 from rpgan.plotting.intervals import draw_points, draw_shares
 
@@ -62,17 +61,6 @@ def draw_confusion(ax: Axes, confusion: Tensor, order: Tensor, title: str) -> No
     table = confusion[order][:, order].numpy()
     sns.heatmap(table, ax=ax, cmap="Blues", vmin=0, vmax=1, cbar=False, square=True)
     ax.set(title=title, xlabel="read", ylabel="true", xticks=[], yticks=[])
-
-
-def draw_rows(ax: Axes, rows: Mapping[str, Tensor], padding: int = 2) -> None:
-    """Draws uint8 images (n, c, h, w) of every row side by side, its name at the left."""
-    sheets = [tile(images, len(images), padding).permute(1, 2, 0).numpy() for images in rows.values()]
-    height = sheets[0].shape[0]
-    ax.imshow(np.concatenate(sheets).squeeze(), cmap="gray", vmin=0, vmax=255)
-    ax.set_yticks([(i + 0.5) * height for i in range(len(rows))], list(rows))
-    ax.set_xticks([])
-    ax.tick_params(length=0)
-    sns.despine(ax=ax, left=True, bottom=True)
 
 
 def draw_budgets(ax: Axes, curves: Mapping[str, Tensor], levels: Mapping[str, float], label: str) -> None:
