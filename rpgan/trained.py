@@ -1,8 +1,8 @@
 """The book's page of trained models: what is in the repository, how good it is, what was changed for CPUs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rpgan.checkpoint import CARD, load_card, load_config, load_generator
 from rpgan.config import GanConfig
+from rpgan.curves import Curve, read_curve
 from rpgan.launch import code_link
 from rpgan.models.draws import draw
 from rpgan.overrides import flatten
@@ -17,8 +18,19 @@ from rpgan.pages import table
 from rpgan.presets import resolve
 from rpgan.results import CHECKOUT
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 SHEET = "trained-models.png"
-PARTS = ("trained_sheet", "trained_generators", "trained_readers", "trained_departures")
+PARTS = (
+    "trained_sheet",
+    "trained_generators",
+    "trained_readers",
+    "trained_departures",
+    "trained_curves",
+    "trained_times",
+)
+SCORES, LOSSES = "training-scores.png", "training-losses.png"
 COLUMNS, SIZE = 14, 64  # images of a generator on the sheet, and their pixels
 FIGURE = """\
 :::{{figure}} {sheet}
@@ -26,6 +38,24 @@ FIGURE = """\
 :alt: A row of small generated images for each of {names}
 
 The first {columns} images that a seed gives, none selected, of every generator in the repository. {code}
+:::
+"""
+
+
+CURVES = """\
+:::{{figure}} {scores}
+:name: fig-trained-scores
+:alt: A small panel for each training: its score falls with the step; a dot marks the step that was kept
+
+The score that chooses the checkpoint, against the step: the Fréchet distance to held-out images, or the
+error of classifiers. Logarithmic, with least and largest value; the dot is the state that was kept. {code}
+:::
+
+:::{{figure}} {losses}
+:name: fig-trained-losses
+:alt: A small panel for each GAN: the losses of both networks and the diversity term against the step
+
+What both networks minimise, means over hundredths of a training. {code}
 :::
 """
 
@@ -41,6 +71,7 @@ def trained_parts(folder: Path, root: Path = CHECKOUT) -> dict[str, str]:
         table(*_listing(generators, "Fréchet distance"), *listed),
         table(*_listing([path for path in found if path not in generators], "Held-out score"), *listed),
         table(*_departures_listing(generators), "plain", "24 76"),
+        *_curve_parts(found, folder, root),
     )
     return dict(zip(PARTS, parts, strict=True))
 
@@ -81,6 +112,23 @@ def _departures_listing(found: Sequence[Path]) -> tuple[list[str], list[list[str
     return ["Models", "Setting: here (paper)"], [[", ".join(names), text] for text, names in alike.items()]
 
 
+def _curve_parts(found: Sequence[Path], folder: Path, root: Path) -> tuple[str, str]:
+    """Draws the training curves that are kept, and returns their figures and the table of times."""
+    cards = {path.name: load_card(path) for path in found}
+    curves = {name: curve for name in cards if (curve := read_curve(name))}
+    draw_curves(curves, {name: cards[name]["steps"] for name in curves}, folder)
+    header = ["Model", "Steps made", "of", "Hours", "Seconds a step", "Command"]
+    rows = [_times(name, curve, cards[name]["config"]["train"]["steps"]) for name, curve in curves.items()]
+    figures = CURVES.format(scores=SCORES, losses=LOSSES, code=code_link("rpgan.plotting.curves", root))
+    return figures, table(header, rows, "plain", "24 12 12 10 12 30")
+
+
+def _times(name: str, curve: Curve, planned: int) -> list[str]:
+    made = curve.steps[-1]
+    hours, each = f"{curve.seconds / 3600:.1f}", f"{curve.seconds / made:.2f}"
+    return [f"`{name}`", f"{made:,}", f"{planned:,}", hours, each, f"`{curve.command}`"]
+
+
 def departures(checkpoint: Path) -> list[str]:
     """Lists the settings in which a checkpoint differs from the paper's experiment of its name."""
     config = load_config(checkpoint)
@@ -107,15 +155,30 @@ def first_images(checkpoint: Path) -> Tensor:
     return F.interpolate(images, size=(SIZE, SIZE), mode="nearest")
 
 
+def draw_curves(curves: Mapping[str, Curve], kept: Mapping[str, int], folder: Path) -> None:
+    """Writes the pictures of scores and of losses; of losses, those of GANs."""
+    from rpgan import plotting
+    from rpgan.plotting.curves import draw_losses, draw_scores
+
+    plotting.style()
+    gans = {name: curve for name, curve in curves.items() if "d_loss" in curve.losses}
+    for figure, name in ((draw_scores(curves, kept), SCORES), (draw_losses(gans), LOSSES)):
+        _write(figure, folder / name)
+
+
 def draw_sheet(rows: dict[str, Tensor], path: Path) -> None:
     """Writes a picture with a named row of images for every generator."""
-    import matplotlib.pyplot as plt
-
     from rpgan import plotting
     from rpgan.plotting.rows import draw_rows
 
     plotting.plain_style()
     figure, (ax,) = plotting.figure_of(1, width=8.0, ratio=(len(rows) + 0.2) / (COLUMNS + 3))
     draw_rows(ax, rows, COLUMNS)
+    _write(figure, path)
+
+
+def _write(figure: "Figure", path: Path) -> None:
+    import matplotlib.pyplot as plt
+
     figure.savefig(path, dpi=150, bbox_inches="tight")
     plt.close(figure)

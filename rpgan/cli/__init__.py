@@ -25,6 +25,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "sample": networks.sample_command,
     "grid": networks.grid_command,
     "export": networks.export_command,
+    "curve": networks.curve_command,
     "convert": networks.convert_command,
     "models": networks.models_command,
     "evaluate": measures.evaluate_command,

@@ -82,6 +82,19 @@ def export_command(
     print(f"exported {source} to {destination}")
 
 
+def curve_command(
+    run: Annotated[Path, typer.Argument(help="A run's directory, e.g. runs/book/mnist-rpgan.")],
+    model: Annotated[
+        str, typer.Argument(help="The checkpoint that came from it; the run's name by default.")
+    ] = "",
+) -> None:
+    """Keep what a run logged in data/results/curves, thinned, to be committed beside its checkpoint."""
+    from rpgan.checkpoint import find
+    from rpgan.curves import keep_curve
+
+    print(f"curve of {run}: {keep_curve(run, find(model or run.name))}")
+
+
 def convert_command(
     source: Annotated[Path, typer.Argument(help="The authors' generator, a .pt file.")],
     params: Annotated[Path, typer.Argument(help="The JSON of arguments beside it.")],
