@@ -117,16 +117,17 @@ def _curve_parts(found: Sequence[Path], folder: Path, root: Path) -> tuple[str, 
     cards = {path.name: load_card(path) for path in found}
     curves = {name: curve for name in cards if (curve := read_curve(name))}
     draw_curves(curves, {name: cards[name]["steps"] for name in curves}, folder)
-    header = ["Model", "Steps made", "of", "Hours", "Seconds a step", "Command"]
+    header = ["Model", "Steps", "Hours", "Seconds a step", "Command"]
     rows = [_times(name, curve, cards[name]["config"]["train"]["steps"]) for name, curve in curves.items()]
     figures = CURVES.format(scores=SCORES, losses=LOSSES, code=code_link("rpgan.plotting.curves", root))
-    return figures, table(header, rows, "plain", "24 12 12 10 12 30")
+    return figures, table(header, rows, "plain", "24 13 9 12 42")
 
 
 def _times(name: str, curve: Curve, planned: int) -> list[str]:
     made = curve.steps[-1]
+    steps = f"{made:,}" if made == planned else f"{made:,} of {planned:,}"
     hours, each = f"{curve.seconds / 3600:.1f}", f"{curve.seconds / made:.2f}"
-    return [f"`{name}`", f"{made:,}", f"{planned:,}", hours, each, f"`{curve.command}`"]
+    return [f"`{name}`", steps, hours, each, f"`{curve.command}`"]
 
 
 def departures(checkpoint: Path) -> list[str]:

@@ -51,7 +51,7 @@ def draw_losses(curves: Mapping[str, Curve]) -> Figure:
 
 def _panels(curves: Mapping[str, Curve]) -> tuple[Figure, list[Axes]]:
     rows = ceil(len(curves) / COLUMNS)
-    figure, grid = plt.subplots(rows, COLUMNS, figsize=(8.6, 1.55 * rows), squeeze=False)
+    figure, grid = plt.subplots(rows, COLUMNS, figsize=(8.6, 1.7 * rows), squeeze=False)
     for unused in grid.flat[len(curves) :]:
         unused.set_axis_off()
     for ax, (name, curve) in zip(grid.flat, curves.items(), strict=False):
