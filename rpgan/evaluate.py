@@ -20,7 +20,7 @@ from rpgan.metrics.features import Extractor
 from rpgan.metrics.frechet import Moments, frechet_distance
 from rpgan.metrics.knn import density_coverage, precision_recall
 from rpgan.metrics.perceptual import FeatureDistance, load_lpips
-from rpgan.metrics.prd import prd
+from rpgan.metrics.prd import PrdCurve, prd
 from rpgan.models.draws import draw
 from rpgan.models.generator import RandomPathGenerator
 from rpgan.references import Reference, available, find_reference, fitting, mean_histogram
@@ -76,7 +76,7 @@ def evaluate(
     scores: list[Quality] = []
     try:
         reference = find_reference(real, config.generator.image_shape, n, seed, networks)
-        scores += compare(reference, images, networks, seed)
+        scores += compare(reference, images, networks, seed).scores
         absent |= {
             name: f"not in the reference file of {real.name}; fetch the data set: {find(real.name).source}"
             for name in networks.keys() - reference.moments.keys()
@@ -93,27 +93,38 @@ def evaluate(
     return Evaluation(str(model), finite, absent, time.perf_counter() - started)
 
 
-def compare(
-    reference: Reference, images: Tensor, networks: Mapping[str, Extractor], seed: int
-) -> Iterator[Quality]:
-    """Yields every score that compares generated images, uint8, with real ones, in each set of features."""
+@dataclass(frozen=True)
+class Compared:
+    """Generated images beside real ones."""
+
+    scores: list[Quality]
+    curves: dict[str, PrdCurve]  # by extractor, of those that tell single images apart
+
+
+def compare(reference: Reference, images: Tensor, networks: Mapping[str, Extractor], seed: int) -> Compared:
+    """Makes every score that compares generated images, uint8, with real ones, in each set of features."""
+    scores: list[Quality] = []
+    curves: dict[str, PrdCurve] = {}
     for name in [name for name in networks if name in reference.moments]:
         fake = networks[name](images)
         score = partial(Quality, n=len(images), seed=seed, against=reference.about, extractor=name)
         title = "fid" if name == "inception" else f"frechet_{name}"
-        yield score(title, frechet_distance(reference.moments[name], Moments(fake)))
+        scores.append(score(title, frechet_distance(reference.moments[name], Moments(fake))))
         paired = min(len(fake), len(reference.features[name]))
         if name != "pixels" and paired >= SMALLEST:  # distances of pixels say little about single images
             score = partial(score, n=paired)
-            values = _pairwise(real=reference.features[name][:paired], fake=fake[:paired], seed=seed)
-            yield from (score(f"{measure}_{name}", value) for measure, value in values.items())
-    apart = hellinger(reference.histogram, mean_histogram(images)).mean()
-    yield Quality("color_hellinger", float(apart), len(images), seed, reference.about, "25 bins a channel")
+            real, fake = reference.features[name][:paired], fake[:paired]
+            curves[name] = prd(real=real, fake=fake, rng=torch.Generator().manual_seed(seed))
+            values = _pairwise(curves[name], real=real, fake=fake)
+            scores += [score(f"{measure}_{name}", value) for measure, value in values.items()]
+    apart = float(hellinger(reference.histogram, mean_histogram(images)).mean())
+    bins = "25 bins a channel"
+    scores.append(Quality("color_hellinger", apart, len(images), seed, reference.about, bins))
+    return Compared(scores, curves)
 
 
-def _pairwise(*, real: Tensor, fake: Tensor, seed: int) -> dict[str, float]:
+def _pairwise(curve: PrdCurve, *, real: Tensor, fake: Tensor) -> dict[str, float]:
     """Scores of equally large sets of features, by curve and by neighbours."""
-    curve = prd(real=real, fake=fake, rng=torch.Generator().manual_seed(seed))
     near = precision_recall(real=real, fake=fake)
     balls = density_coverage(real=real, fake=fake)
     return {

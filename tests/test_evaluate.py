@@ -82,7 +82,7 @@ def memory(images: Tensor) -> MemoryImages:
 
 def test_equal_sets_score_as_equal() -> None:
     images = random_images(40)
-    scores = {s.name: s.value for s in compare(measure([images], FAKE, "these"), images, FAKE, 0)}
+    scores = {s.name: s.value for s in compare(measure([images], FAKE, "these"), images, FAKE, 0).scores}
     assert scores["frechet_pixels"] == pytest.approx(0, abs=1e-6) and scores["color_hellinger"] == 0
     assert scores["precision_mnist-cnn"] == scores["recall_mnist-cnn"] == scores["coverage_mnist-cnn"] == 1
     assert scores["prd_f8_mnist-cnn"] == scores["prd_f1_8_mnist-cnn"] == pytest.approx(1)
@@ -91,7 +91,9 @@ def test_equal_sets_score_as_equal() -> None:
 def test_a_dropped_mode_costs_recall_only() -> None:
     dark, light = random_images(60) // 4, random_images(60) // 4 + 190
     real, fake = torch.cat([dark, light]), torch.cat([dark, dark])
-    scores = {s.name: s.value for s in compare(measure([real], FAKE, "two modes"), fake, FAKE, 0)}
+    compared = compare(measure([real], FAKE, "two modes"), fake, FAKE, 0)
+    scores = {s.name: s.value for s in compared.scores}
+    assert scores["prd_f8_mnist-cnn"] == compared.curves["mnist-cnn"].f8
     assert scores["precision_mnist-cnn"] == 1 and scores["recall_mnist-cnn"] == 0.5
     assert scores["prd_f1_8_mnist-cnn"] > scores["prd_f8_mnist-cnn"] + 0.2
     assert scores["color_hellinger"] > 0.4

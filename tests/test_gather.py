@@ -20,7 +20,23 @@ def folders(tmp_path, monkeypatch):
 def publish(name, n):
     trials = plan(SWEEPS[name], "book")
     rows = tuple(
-        Row(t.experiment, dict(t.overrides), t.digest, t.config.seed, 1, 1, 1.0, 1.0, {}, [], {}, "", {}, {})
+        Row(
+            t.experiment,
+            dict(t.overrides),
+            t.digest,
+            t.config.seed,
+            1,
+            1,
+            1.0,
+            1.0,
+            {},
+            [],
+            {},
+            {},
+            "",
+            {},
+            {},
+        )
         for t in trials[:n]
     )
     save_table(Table(name, "book", len(trials), rows), published_path(name, "book"))

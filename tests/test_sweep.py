@@ -100,6 +100,7 @@ def test_a_row_tells_the_training_and_scores_apart_from_the_selection():
     assert row.overrides == {**TINY, "seed": 0} and row.steps == 3 and row.parameters > 0
     assert row.curve["steps"] == [3] and row.curve["values"] == [row.selected["value"]]
     assert row.selected["seed"] != row.final[0]["seed"] and row.selected["step"] == 3
+    assert row.prd == {}, "too few images for a curve"
     assert "train" in row.final[0]["against"] and "held-out" in row.selected["against"]
 
 

@@ -8,7 +8,7 @@ import pytest
 from rpgan.analysis.instances import N_IN, ablation, published_within_noise
 from rpgan.analysis.trainings import FIXED, RPGAN, STANDARD, contest, published_noise
 from rpgan.metrics.seeds import t_interval
-from rpgan.plotting.quality import draw_contest, draw_instances, draw_progress
+from rpgan.plotting.quality import draw_contest, draw_curves, draw_instances, draw_progress
 
 TABLE_3 = dict(zip(N_IN, [61.0, 25.6, 23.4, 20.0, 19.7, 18.0, 17.4, 17.1, 18.6, 22.9], strict=True))
 STEPS = [100, 200, 400]
@@ -26,6 +26,11 @@ class Row:
     n: int = 5_000
     parameters: int = 1_000
     seconds: float = 60.0
+
+    @property
+    def prd(self) -> dict[str, Any]:
+        share = [0.0, self.value / 100, 1.0]
+        return {"cifar10-cnn": {"precision": share, "recall": share[::-1]}}
 
     @property
     def final(self) -> list[dict[str, Any]]:
@@ -88,8 +93,17 @@ def test_what_is_not_there_has_no_result():
     assert judged(of("cifar10-rpgan", [1.0])).results() == {}
     latents = of("cifar10-rpgan", [1.0]) + of("cifar10-rpgan", [2.0], overrides={"generator.latent": "fixed"})
     assert set(judged(latents).results()) == {"learned_z_ratio"}
-    for draw in (draw_contest, draw_progress):
+    for draw in (draw_contest, draw_curves, draw_progress):
         assert len(draw(nothing).axes) == 1
+
+
+def test_curves_of_trainings_have_their_mean_and_their_range():
+    found = judged(of("cifar10-rpgan", [20.0, 40.0]) + of("cifar10-gan", [90.0]))
+    mean, least, largest = found.curves()["cifar10-cnn"][RPGAN]
+    assert [part.precision[1] for part in (mean, least, largest)] == pytest.approx([0.3, 0.2, 0.4])
+    assert mean.recall.tolist() == [1, pytest.approx(0.3), 0]
+    (ax,) = draw_curves(found).axes
+    assert [line.get_label() for line in ax.lines] == [RPGAN, STANDARD] and len(ax.patches) == 2
 
 
 def test_a_steadier_z_has_the_smaller_deviation():

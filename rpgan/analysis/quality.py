@@ -1,7 +1,7 @@
 """Quality of two generators under one protocol: distances, precision and recall (section 4.2)."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,9 +40,11 @@ class Yardstick:
     @property
     def distance(self) -> str:
         """What the Fréchet distance is called: FID, with its n, in the features of Inception only."""
-        if self.extractor.name == "inception":
-            return f"FID of {self.n:,}"
-        return f"Fréchet, {self.extractor.name}"
+        return self.distance_of(self.n)
+
+    def distance_of(self, n: int) -> str:
+        """The name for a distance of n images."""
+        return f"FID of {n:,}" if self.extractor.name == "inception" else f"Fréchet, {self.extractor.name}"
 
     def among_real(self) -> "Yardstick":
         """The same without the other real images among those behind the moments, to measure these by it."""
@@ -154,11 +156,7 @@ def _curve_scores(curves: Sequence[PrdCurve]) -> dict[str, float]:
 
 
 def _neighbour_scores(real: Tensor, fake: Tensor) -> dict[str, float]:
-    near, balls = precision_recall(real=real, fake=fake), density_coverage(real=real, fake=fake)
-    return {"precision": near.precision, "recall": near.recall} | {
-        "density": balls.density,
-        "coverage": balls.coverage,
-    }
+    return asdict(precision_recall(real=real, fake=fake)) | asdict(density_coverage(real=real, fake=fake))
 
 
 @dataclass(frozen=True)
@@ -167,6 +165,8 @@ class Comparison:
 
     yardstick: Yardstick
     measured: Mapping[str, Measured]  # the routed one, its twin, REAL
+    together: Mapping[str, float]  # of both generators: distance of the n images of all sets as one
+    n: int
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yields rows for a page: a score with mean and interval over sets, model by model.
@@ -179,6 +179,8 @@ class Comparison:
             if score == self.yardstick.distance and n != self.yardstick.n:
                 cells[REAL] += f" (of {n:,})"
             yield {"score": score} | cells
+        together = {name: f"{value:.3g}" for name, value in self.together.items()}
+        yield {"score": f"{self.yardstick.distance_of(self.n)}, all {self.n:,}"} | together | {REAL: "–"}
 
     @property
     def pair(self) -> tuple[Measured, Measured]:
@@ -201,17 +203,17 @@ class Comparison:
     def results(self) -> dict[str, Result]:
         """What the ledger needs, and the scores behind it."""
         gaps = self.gaps()
-        largest = max(gaps, key=lambda name: abs(gaps[name].mean))
+        largest, gap = max(gaps.items(), key=lambda item: abs(item[1].mean))
         found = {
-            "prd_gap": Result(
-                abs(gaps[largest].mean), gaps[largest].n, "", _folded(gaps[largest].interval), largest
-            ),
+            "prd_gap": Result(abs(gap.mean), gap.n, "", _folded(gap.interval), largest),
             "checkpoint_distance_ratio": self.distance_ratio(),
         }
         for word, measured in zip(("rpgan", "standard"), self.pair, strict=True):
             for name, spread in measured.scores.items():
                 key = "distance" if name == self.yardstick.distance else name.lower().replace("/", "_")
                 found[f"{word}_{key}"] = Result(spread.mean, spread.n, "", spread.interval, name)
+        for word, value in zip(("rpgan", "standard"), self.together.values(), strict=True):
+            found[f"{word}_distance_together"] = Result(value, self.n, note=self.yardstick.distance)
         return found
 
 
@@ -228,7 +230,9 @@ def compare(
     features = {name: [yardstick.extractor(images) for images in sets] for name, sets in models.items()}
     measured = {name: measure(sets, yardstick, n_runs, rng) for name, sets in features.items()}
     floor = measure([yardstick.others], yardstick.among_real(), n_runs, rng)
-    return Comparison(yardstick, measured | {REAL: floor})
+    joined = {name: torch.cat(sets) for name, sets in features.items()}
+    together = {name: frechet_distance(yardstick.moments, Moments(of)) for name, of in joined.items()}
+    return Comparison(yardstick, measured | {REAL: floor}, together, len(next(iter(joined.values()))))
 
 
 def _folded(interval: tuple[float, float] | None) -> tuple[float, float] | None:

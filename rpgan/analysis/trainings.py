@@ -5,7 +5,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+
 from rpgan.config import GanConfig
+from rpgan.metrics.prd import PrdCurve
 from rpgan.metrics.seeds import (
     Spread,
     deviation_from_least,
@@ -35,6 +38,8 @@ class Training(Protocol):
     def final(self) -> Sequence[Mapping[str, Any]]: ...
     @property
     def curve(self) -> Mapping[str, Any]: ...
+    @property
+    def prd(self) -> Mapping[str, Mapping[str, Sequence[float]]]: ...
     def score(self, name: str) -> float: ...
 
 
@@ -90,6 +95,18 @@ class Contest:
         }
         goal = sum(bests[STANDARD]) / len(bests[STANDARD])
         return sum(best <= goal for best in bests[RPGAN]) / len(bests[RPGAN])
+
+    def curves(self) -> dict[str, dict[str, tuple[PrdCurve, PrdCurve, PrdCurve]]]:
+        """Extractor → kind → mean over trainings of precision and recall at every angle, least and largest.
+
+        At one angle precision over recall is the same for all, so that all three are on one ray.
+        """
+        rows = [row for of_kind in self.trainings.values() for row in of_kind]
+        common = [name for name in rows[0].prd if all(name in row.prd for row in rows)] if rows else []
+        return {
+            name: {kind: _bundle([row.prd[name] for row in some]) for kind, some in self.trainings.items()}
+            for name in common
+        }
 
     def table(self) -> list[dict[str, Any]]:
         """Rows for a page: kind and score with least, mean and interval."""
@@ -160,6 +177,12 @@ def contest(rows: Iterable[Training], profile: str, routed: str, standard: str) 
             fixed = row.overrides.get("generator.latent") == "fixed"
             sorted_rows[FIXED if fixed else RPGAN].append(row)
     return Contest({kind: tuple(found) for kind, found in sorted_rows.items() if found})
+
+
+def _bundle(curves: Sequence[Mapping[str, Sequence[float]]]) -> tuple[PrdCurve, PrdCurve, PrdCurve]:
+    precision, recall = (np.array([curve[part] for curve in curves]) for part in ("precision", "recall"))
+    mean, least, largest = (PrdCurve(of(precision, 0), of(recall, 0)) for of in (np.mean, np.min, np.max))
+    return mean, least, largest
 
 
 def _bests(rows: Sequence[Training]) -> list[float]:

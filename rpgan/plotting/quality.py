@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from rpgan.analysis.instances import Ablation
-from rpgan.analysis.quality import REAL, Comparison, Measured
+from rpgan.analysis.quality import REAL, Comparison
 from rpgan.analysis.trainings import FIXED, RPGAN, STANDARD, Contest
+from rpgan.metrics.prd import PrdCurve
 from rpgan.plotting import PALETTE, PAPER, figure_of
 
 COLORS = {RPGAN: PALETTE[0], STANDARD: PALETTE[1], FIXED: PALETTE[3]}
@@ -23,13 +24,15 @@ def draw_precision_recall(ax: Axes, comparison: Comparison) -> None:
         curve = measured.curve()
         line = "--" if name == REAL else "-"
         ax.plot(curve.recall, curve.precision, color=color, linestyle=line, label=name)
-        _band(ax, measured, color)
-    ax.set(xlim=(0, 1.01), ylim=(0, 1.01), xlabel="recall", ylabel="precision", aspect="equal")
-    ax.set_title(comparison.yardstick.extractor.name)
+        _band(ax, *measured.band(), color)
+    _frame(ax, comparison.yardstick.extractor.name)
 
 
-def _band(ax: Axes, measured: Measured, color: str) -> None:
-    low, high = measured.band()
+def _frame(ax: Axes, title: str) -> None:
+    ax.set(xlim=(0, 1.01), ylim=(0, 1.01), xlabel="recall", ylabel="precision", aspect="equal", title=title)
+
+
+def _band(ax: Axes, low: PrdCurve, high: PrdCurve, color: str) -> None:
     xs = np.concatenate([low.recall, high.recall[::-1]])
     ys = np.concatenate([low.precision, high.precision[::-1]])
     ax.fill(xs, ys, color=color, alpha=0.2, linewidth=0)
@@ -74,6 +77,21 @@ def draw_contest(contest: Contest) -> Figure:
     return figure
 
 
+def draw_curves(contest: Contest) -> Figure:
+    """Draws the mean curve of all trainings of a kind with their range, a panel for each set of features."""
+    found = contest.curves()
+    if not found:
+        return _nothing("curves of trainings")
+    figure, axes = figure_of(len(found), width=3.6 * len(found), ratio=1.0)
+    for ax, (extractor, kinds) in zip(axes, found.items(), strict=True):
+        for kind, (mean, least, largest) in kinds.items():
+            ax.plot(mean.recall, mean.precision, color=COLORS[kind], label=kind)
+            _band(ax, least, largest, COLORS[kind])
+        _frame(ax, extractor)
+    axes[0].legend(loc="lower left")
+    return figure
+
+
 def draw_progress(contest: Contest) -> Figure:
     """Draws the distance during training against updates and against time, and the common level."""
     if not contest.trainings:
@@ -99,11 +117,11 @@ def draw_progress(contest: Contest) -> Figure:
     return figure
 
 
-def _nothing() -> Figure:
+def _nothing(what: str = "trainings") -> Figure:
     """A figure that says that there is nothing to draw."""
     figure, (ax,) = figure_of(1, width=4.0, ratio=0.3)
     ax.set_axis_off()
-    ax.text(0.5, 0.5, "no trainings are published yet", ha="center", va="center", color=PAPER)
+    ax.text(0.5, 0.5, f"no {what} are here yet", ha="center", va="center", color=PAPER)
     return figure
 
 

@@ -18,6 +18,7 @@ profile `paper`), which chapters read by `load_sweep`:
       final                   scores of that checkpoint on images from another seed, against training images;
                               each with its `extractor`
       curve                   {name, steps, values}: the selecting score during training
+      prd                     precision and recall at 101 angles, the curve behind the F-scores; by extractor
       data, machine, versions as on the checkpoint's card
 """
 

@@ -14,8 +14,9 @@ from filelock import FileLock
 from rpgan.checkpoint import load_card, load_generator
 from rpgan.config import DataConfig, GanConfig
 from rpgan.errors import UserError
-from rpgan.evaluate import compare
+from rpgan.evaluate import Compared, compare
 from rpgan.metrics.features import Extractor, load_extractor
+from rpgan.metrics.prd import PrdCurve
 from rpgan.models.draws import draw
 from rpgan.obtain import train_experiment
 from rpgan.references import Reference, find_reference
@@ -55,6 +56,7 @@ class Row:
     selected: dict[str, Any]
     final: list[dict[str, Any]]
     curve: dict[str, Any]
+    prd: dict[str, dict[str, list[float]]]
     data: str
     machine: dict[str, Any]
     versions: dict[str, str]
@@ -87,8 +89,7 @@ def run_trial(trial: Trial, device: str = "auto") -> Row:
         generator = load_generator(best).to(place)
         rng = torch.Generator().manual_seed(FINAL_SEED)
         images = draw(generator, trial.n, rng)
-        final = [asdict(score) for score in compare(reference, images, networks, FINAL_SEED)]
-        row = _row(trial, final)
+        row = _row(trial, compare(reference, images, networks, FINAL_SEED))
         save(trial.directory / "result.json", asdict(row))
         return row
 
@@ -103,7 +104,7 @@ def _yardstick(
     return networks, find_reference(data, (channels, height, width), n, FINAL_SEED, networks)
 
 
-def _row(trial: Trial, final: list[dict[str, Any]]) -> Row:
+def _row(trial: Trial, compared: Compared) -> Row:
     best, last = (load_card(trial.directory / name) for name in ("best", "last"))
     log = [json.loads(line) for line in (trial.directory / "log.jsonl").read_text().splitlines()]
     scored = [entry for entry in log if "scores" in entry]
@@ -118,16 +119,22 @@ def _row(trial: Trial, final: list[dict[str, Any]]) -> Row:
         seconds=float(last["seconds"]),
         step_seconds=statistics.median(entry["step_seconds"] for entry in log if "step_seconds" in entry),
         selected=first | {"step": best["steps"]},
-        final=final,
+        final=[asdict(score) for score in compared.scores],
         curve={
             "name": first["name"],
             "steps": [entry["step"] for entry in scored],
             "values": [entry["scores"][0]["value"] for entry in scored],
         },
+        prd={name: _thinned(curve) for name, curve in compared.curves.items()},
         data=last["data"],
         machine=last["machine"],
         versions=last["versions"],
     )
+
+
+def _thinned(curve: PrdCurve) -> dict[str, list[float]]:
+    """Every tenth point: 101 of the 1,001 angles."""
+    return {name: part[::10].round(4).tolist() for name, part in asdict(curve).items()}
 
 
 def read_row(trial: Trial) -> Row | None:
