@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from rpgan import durations
+from rpgan import durations, trained
 from rpgan.estimate import experiments
 from rpgan.notebooks import outdated
 from rpgan.pages import table
@@ -30,6 +30,14 @@ another is named here:
 
 {costs}
 """
+SETTINGS = """
+Under `book` it takes models that were trained on CPU cores; the page
+[Trained models](../book/trained.md) has their scores and curves.
+
+:::::{{dropdown}} Their settings beside the paper's
+{settings}
+:::::
+"""
 
 
 def panel(notebook: Path, root: Path = CHECKOUT) -> str:
@@ -42,7 +50,9 @@ def panel(notebook: Path, root: Path = CHECKOUT) -> str:
     rows = [_row(parameter) for parameter in known.values()]
     parameters = table(["Parameter", "Type", "Default", "Meaning"], rows, "plain parameters", "22 12 20 46")
     costs = table(["Profile", "Duration", "Command"], _costs(notebook, root), "plain", "12 52 36")
-    return PANEL.format(parameters=parameters, number=notebook.stem[:2], costs=costs)
+    text = PANEL.format(parameters=parameters, number=notebook.stem[:2], costs=costs)
+    settings = trained.departures_table(experiments(notebook, "book", {}), root)
+    return text + SETTINGS.format(settings=settings) if settings else text
 
 
 def _row(parameter: dict[str, str]) -> list[str]:

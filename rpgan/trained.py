@@ -70,7 +70,7 @@ def trained_parts(folder: Path, root: Path = CHECKOUT) -> dict[str, str]:
         FIGURE.format(sheet=SHEET, names=names, columns=COLUMNS, code=code_link(__name__, root)),
         table(*_listing(generators, "Fréchet distance"), *listed),
         table(*_listing([path for path in found if path not in generators], "Held-out score"), *listed),
-        table(*_departures_listing(generators), "plain", "24 76"),
+        departures_table([path.name for path in generators], root),
         *_curve_parts(found, folder, root),
     )
     return dict(zip(PARTS, parts, strict=True))
@@ -105,11 +105,17 @@ def quality(score: dict[str, Any]) -> str:
     return f"{value:,.0f}, {features} {n}" if value >= 1_000 else f"{value:.3g}, {features} {n}"
 
 
-def _departures_listing(found: Sequence[Path]) -> tuple[list[str], list[list[str]]]:
+def departures_table(names: Sequence[str], root: Path = CHECKOUT) -> str:
+    """Returns a table of the settings in which generators of the repository differ from the paper's.
+
+    Names of others are left out; "" where none is left.
+    """
     alike: dict[str, list[str]] = {}
-    for path in found:
-        alike.setdefault("; ".join(departures(path)) or "nothing", []).append(f"`{path.name}`")
-    return ["Models", "Setting: here (paper)"], [[", ".join(names), text] for text, names in alike.items()]
+    for path in committed(root):
+        if path.name in names and isinstance(load_config(path), GanConfig):
+            alike.setdefault("; ".join(departures(path)) or "nothing", []).append(f"`{path.name}`")
+    rows = [[", ".join(of_name), text] for text, of_name in alike.items()]
+    return table(["Models", "Setting: here (paper)"], rows, "plain", "24 76") if rows else ""
 
 
 def _curve_parts(found: Sequence[Path], folder: Path, root: Path) -> tuple[str, str]:

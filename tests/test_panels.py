@@ -25,6 +25,14 @@ def test_every_parameter_of_a_chapter_has_a_row_and_every_profile_a_cost(noteboo
     assert all(f"`rpgan run {notebook.stem[:2]} --profile {p}`" in text for p in ("smoke", "book", "paper"))
 
 
+def test_a_chapter_says_how_its_models_differ_from_the_papers() -> None:
+    text = panels.panel(CHECKOUT / "notebooks" / "07_incremental.ipynb")
+    table = text.partition("{dropdown}")[2]
+    assert all(f"`{name}`" in table for name in ("mnist-stage-one", "mnist-incremental", "mnist-fine-tuned"))
+    assert "`generator.widths` 4 × 32 (4 × 256)" in table and "sprites" not in table
+    assert "{dropdown}" not in panels.panel(CHECKOUT / "notebooks" / "06_instances.ipynb")
+
+
 def test_help_cannot_break_the_table() -> None:
     row = panels._row({"name": "x", "inferred_type_name": "int", "default": "None", "help": "a | *b* {c}`"})
     assert row == ["`x`", "`int`", "the profile's", r"a \| \*b\* \{c\}\`"]
