@@ -130,15 +130,16 @@ def load_card(name: str | Path) -> dict[str, Any]:
 
 
 def describe(name: str) -> str:
-    """Returns one line about a checkpoint: steps, parameters, size, first score."""
+    """Returns one line about a checkpoint: steps, parameters, size, scores."""
     card = load_card(name)
     try:
-        scores = [f"{s['name']} {s['value']:.4g} (n = {s['n']:,})" for s in card.get("scores", [])[:1]]
+        scores = ", ".join(f"{score['name']} {score['value']:.4g}" for score in card.get("scores", []))
+        scores += f" (n = {card['scores'][0]['n']:,})" if scores else ""
         size, millions = card["storage"]["bytes"] / 1e6, card["parameters"] / 1e6
         made = f"{card.get('steps', 0):>7,} steps  {millions:6.2f} M  {size:5.1f} MB"
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UserError(f"the card of {name} lacks an entry or has a wrong one ({error!r})") from None
-    return f"{name:<22} {made}  {' '.join(scores)}"
+    return f"{name:<22} {made}  {scores}"
 
 
 def find(name: str | Path) -> Path:

@@ -13,7 +13,7 @@ import rpgan
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 MACHINE_PATH = re.compile(rb"(?<![\w.])/(?:(?:work|root)/|(?:home|Users)/\w)")
-MEGABYTE = 2**20
+MEGABYTE = 10**6
 
 
 def committed() -> list[Path]:
