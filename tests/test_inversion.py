@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from rpgan import paths
-from rpgan.analysis import editing, inversion, search
+from rpgan.analysis import editing, inversion, reconstruction, search
 from rpgan.config import InversionConfig
 from rpgan.errors import UserError
 from rpgan.experiments import EXPERIMENTS
@@ -284,7 +284,7 @@ def test_errors_of_equal_and_of_opposite_images():
     )
     assert pixel_change(black, white).tolist() == [1, 1] and not pixel_change(black, black).any()
     assert color_change(black, white).tolist() == [1, 1]
-    assert inversion.feature_error(lambda x: x.flatten(1).float())(black, white)[0] == pytest.approx(
+    assert reconstruction.feature_error(lambda x: x.flatten(1).float())(black, white)[0] == pytest.approx(
         255 * math.sqrt(192)
     )
 
@@ -299,19 +299,19 @@ def test_edges_ignore_contrast_and_colours_ignore_places(rng):
 
 def test_a_ratio_of_means_and_its_interval(rng):
     over, under = torch.full((50,), 3.0).double(), torch.full((50,), 4.0).double()
-    ratio = inversion.ratio(over, under, rng)
+    ratio = reconstruction.ratio(over, under, rng)
     assert (ratio.value, ratio.interval, ratio.n) == (0.75, (0.75, 0.75), 50)
-    noisy = inversion.ratio(over + torch.randn(50, generator=rng).double(), under, rng)
+    noisy = reconstruction.ratio(over + torch.randn(50, generator=rng).double(), under, rng)
     assert noisy.interval[0] < noisy.value < noisy.interval[1]
 
 
 def test_true_paths_have_no_error_and_random_ones_no_advantage(generator, rng):
     routes = generator.sample_paths(200, rng)
     images, measures = to_uint8(render(generator, routes)), {"pixels": pixel_change}
-    exact = inversion.over_random(generator, images, routes, measures, 2, rng)["pixels"]
+    exact = reconstruction.over_random(generator, images, routes, measures, 2, rng)["pixels"]
     assert (exact.value, exact.interval, exact.n) == (0, (0, 0), 200)
     shuffled = routes[torch.randperm(200, generator=rng)]
-    chance = inversion.over_random(generator, images, shuffled, measures, 2, rng)["pixels"]
+    chance = reconstruction.over_random(generator, images, shuffled, measures, 2, rng)["pixels"]
     assert chance.interval[0] < 1.05 and chance.interval[1] > 0.95
 
 
@@ -319,12 +319,14 @@ def test_images_are_drawn_again_from_the_paths_that_were_read_off_them(examined,
     generator, inverter, routes, _ = examined
     made = to_uint8(render(generator, routes[::7]))
     images = {"made": made, "negative": 255 - made}
-    remade = inversion.reconstruct(generator, inverter, images, inversion.error_measures("pixels"), rng)
+    remade = reconstruction.reconstruct(
+        generator, inverter, images, reconstruction.error_measures("pixels"), rng
+    )
     assert torch.equal(to_uint8(render(generator, remade.routes["made"])), made)
     table = remade.rows()
-    assert list(table) == [("made", inversion.PIXELS), ("negative", inversion.PIXELS)]
-    assert table["made", inversion.PIXELS]["over random"] == 0
-    assert table["negative", inversion.PIXELS]["over random"] > 0.5
+    assert list(table) == [("made", reconstruction.PIXELS), ("negative", reconstruction.PIXELS)]
+    assert table["made", reconstruction.PIXELS]["over random"] == 0
+    assert table["negative", reconstruction.PIXELS]["over random"] > 0.5
 
 
 def test_a_model_s_results_are_of_its_own_images(examined, rng):
@@ -333,10 +335,12 @@ def test_a_model_s_results_are_of_its_own_images(examined, rng):
     assert tested.images.shape == (30, 1, 32, 32) and tested.found[0].accuracy == 1
     assert 0 < tested.whole_path == tested.found[1].accuracy < 1, "the hidden bucket alone is missed"
     images = {"real": tested.images[:9]}
-    remade = inversion.reconstruct(generator, inverter, images, inversion.error_measures("pixels"), rng)
+    remade = reconstruction.reconstruct(
+        generator, inverter, images, reconstruction.error_measures("pixels"), rng
+    )
     listed = torch.tensor([[4.0, 3.0, 2.0]] * 9).double()
-    gains = inversion.gains(torch.ones(9).double(), listed, rng)
-    found = inversion.results("planted", tested, remade, gains, True)
+    gains = reconstruction.gains(torch.ones(9).double(), listed, rng)
+    found = inversion.results("planted", tested) | reconstruction.results("planted", remade, gains, True)
     assert (found["search_over_classifiers"].value, found["search_over_list"].value) == (0.25, 0.5)
     assert found["accuracy"].value == [r.accuracy for r in tested.found.values()]
     assert found["reconstruction_over_random"].value == 0 and found["edit_is_selective"].n == 9
@@ -344,8 +348,15 @@ def test_a_model_s_results_are_of_its_own_images(examined, rng):
 
 def test_real_images_are_distinct_and_need_no_download_where_packaged(rng):
     config = EXPERIMENTS["mnist-rpgan"]
-    images = inversion.real_images(config, True, 20, rng)
+    images = reconstruction.real_images(config, True, 20, rng)
     assert images.shape == (20, 1, 32, 32) and len(images.unique(dim=0)) == 20
+
+
+@pytest.mark.parametrize(("name", "there"), [("sprites", True), ("mnist", True), ("cifar10", False)])
+def test_images_that_need_a_download_are_not_at_hand_where_packaged(name, there):
+    config = EXPERIMENTS[f"{name}-rpgan"]
+    assert reconstruction.has_real_images(config, packaged=True) is there
+    assert reconstruction.has_real_images(config, packaged=False)
 
 
 class Shade(nn.Module):
