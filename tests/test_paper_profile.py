@@ -16,7 +16,7 @@ NEED_MORE = {
     "04_quality/learned_z_spread_ratio",
     *(f"06_instances/{key}" for key in ("fid_50k", "distance", "rank_correlation")),
     "08_compression/fid_50k_linear",
-    "09_inversion/sprites_accuracy",
+    *(f"09_inversion/{data}_accuracy" for data in ("sprites", "mnist", "cifar10")),
     *(f"11_responsibility/sprites_{key}" for key in ("position", "shape", "color", "color_lag")),
     "11_responsibility/sprites_last_geometry",
 }
