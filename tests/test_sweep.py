@@ -111,6 +111,8 @@ def test_other_scores_are_measured_without_another_training():
     assert read_row(more) is None
     again = run_trial(more, "cpu")
     assert again.final[0]["n"] == 16 and again.seconds == row.seconds and again.selected == row.selected
+    (trial.directory / "result.json").write_text('{"digest": "of an earlier version", "fields": "others"}')
+    assert read_row(trial) is None, "scored anew, not called damaged"
 
 
 def test_shards_divide_a_sweep(monkeypatch):

@@ -16,7 +16,7 @@ from rpgan.errors import UserError
 from rpgan.obtain import run_directory
 from rpgan.overrides import flatten, to_dict
 from rpgan.presets import resolve
-from rpgan.sweep.trial import Trial
+from rpgan.sweep.trial import ROW, Trial
 
 DEEPEST = 8  # of lists and mappings within each other in a file of points
 
@@ -182,7 +182,7 @@ def _trial(point: Point, protocol: Protocol, profile: str) -> Trial:
         config=config,
         features=features,
         n=n,
-        digest=_digest({"config": to_dict(config), "features": features, "n": n}),
+        digest=_digest({"config": to_dict(config), "features": features, "n": n, "row": ROW}),
         directory=run_directory(config, profile).parent / "trials" / name,
     )
 
