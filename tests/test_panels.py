@@ -42,6 +42,11 @@ def test_durations_have_the_unit_that_suits_them() -> None:
     assert [panels.duration(s) for s in (3.4, 119.0, 150.0, 9000.0)] == ["3 s", "119 s", "2 min", "2.5 h"]
 
 
+def test_the_book_keeps_to_its_minutes() -> None:
+    found = [there[0] for notebook in CHAPTERS if (there := durations.published(notebook, "book"))]
+    assert len(found) >= 11 and max(found) <= 120 and sum(found) <= 15 * 60
+
+
 def test_cost_is_what_the_last_execution_took(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RPGAN_BUILD", str(tmp_path))
     source = CHECKOUT / "notebooks" / "01_model.ipynb"
