@@ -125,16 +125,8 @@ def compare(reference: Reference, images: Tensor, networks: Mapping[str, Extract
 
 def _pairwise(curve: PrdCurve, *, real: Tensor, fake: Tensor) -> dict[str, float]:
     """Scores of equally large sets of features, by curve and by neighbours."""
-    near = precision_recall(real=real, fake=fake)
-    balls = density_coverage(real=real, fake=fake)
-    return {
-        "prd_f8": curve.f8,
-        "prd_f1_8": curve.f1_8,
-        "precision": near.precision,
-        "recall": near.recall,
-        "density": balls.density,
-        "coverage": balls.coverage,
-    }
+    near, balls = precision_recall(real=real, fake=fake), density_coverage(real=real, fake=fake)
+    return {"prd_f8": curve.f8, "prd_f1_8": curve.f1_8} | asdict(near) | asdict(balls)
 
 
 def _layer_diversity(
