@@ -72,7 +72,7 @@ def test_every_chapter_can_be_estimated(path: Path, profile: str) -> None:
 def test_names_that_an_analysis_keeps_count_and_words_that_are_sweeps_elsewhere_do_not() -> None:
     by_name = {path.stem: path for path in chapters()}
     compression = estimate.experiments(by_name["08_compression"], "paper", {})
-    assert set(compression) == {"mnist-linear", *linearity.TWINS}
+    assert set(compression) == {"mnist-linear", *linearity.RESNETS}
     assert not any(
         line.startswith("sweep") for line in estimate.trainings(by_name["09_inversion"], "paper", {})
     )

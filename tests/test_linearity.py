@@ -75,7 +75,17 @@ def test_a_page_without_the_checkpoints_says_so(rng, monkeypatch):
     monkeypatch.setattr(linearity, "satisfies", lambda name, _: name == "cifar10-linear")
     assert nothing.about("book").startswith("The repository has no checkpoint of cifar10-linear-gan,")
     monkeypatch.setattr(linearity, "satisfies", lambda *_: True)
-    assert "resnets = ['cifar10-linear', 'cifar10-linear-gan']" in nothing.about("book")
+    assert "resnets = ['cifar10-linear', 'cifar10-linear-gan', 'cifar10-rpgan']" in nothing.about("book")
+
+
+def test_the_price_of_linearity_needs_a_generator_with_activations(twins):
+    assert "resnet_over_activations" not in twins.results()
+    routed = twins.looks["cifar10-linear"]
+    plain = replace(routed, distance=routed.distance / 3)
+    three = replace(twins, looks={linearity.WITH_ACTIVATIONS: plain, **twins.looks})
+    assert three.results()["resnet_over_activations"].value == pytest.approx(3)
+    assert "3.00 times as close" in three.about("smoke")
+    assert replace(twins, looks={linearity.WITH_ACTIVATIONS: plain}).results() == {}
 
 
 def test_images_are_the_tanh_of_what_is_measured(rng):

@@ -49,8 +49,10 @@ def test_a_path_costs_what_the_standard_gan_costs():
 def test_equal_instances_give_equal_images():
     generator = build_generator(SMALL).eval()
     assert model.distinct_images(generator) == 12
+    assert [model.distinct_variations(generator, b) for b in range(3)] == list(SMALL.bucket_sizes)
     generator.buckets[1].instances[1].load_state_dict(generator.buckets[1].instances[0].state_dict())
     assert model.distinct_images(generator) == 6
+    assert model.distinct_variations(generator, 1) == SMALL.bucket_sizes[1] - 1
 
 
 def test_strategies_deviate_by_rounding_only(rng):

@@ -24,6 +24,8 @@ from rpgan.results import Result
 
 AFFINE = 1e-9  # the largest relative deviation from additivity that counts as rounding
 TWINS = ("cifar10-linear", "cifar10-linear-gan")  # random paths, and a Gaussian latent in their place
+WITH_ACTIVATIONS = "cifar10-rpgan"
+RESNETS = (*TWINS, WITH_ACTIVATIONS)
 BATCH = 250  # images in memory at once
 SAMPLES = 64  # that must all differ
 
@@ -132,7 +134,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Twins:
-    """Linear ResNets by name, of random paths and of a Gaussian latent; empty where none was asked for."""
+    """Linear ResNets by name, of random paths and of a Gaussian latent; maybe one with activations beside."""
 
     features: str
     n: int  # images behind every number
@@ -152,9 +154,9 @@ class Twins:
 
     def results(self) -> dict[str, Result]:
         """What the ledger needs; an FID only in Inception's features, of 50,000 images against 50,000."""
-        if len(self.looks) != len(TWINS):
+        if not self.looks.keys() >= set(TWINS):
             return {}
-        routed, standard = self.looks.values()
+        routed, standard = (self.looks[name] for name in TWINS)
         found = {
             "resnet_samples_distinct": Result(all_distinct(routed.images[:SAMPLES])),
             "resnet_is_additive": Result(max(routed.additivity, standard.additivity) < AFFINE),
@@ -166,6 +168,8 @@ class Twins:
         }
         if self.features == "inception" and self.n == self.n_real == 50_000:
             found["fid_50k_linear"] = Result(routed.distance, self.n)
+        if plain := self.looks.get(WITH_ACTIVATIONS):
+            found["resnet_over_activations"] = Result(routed.distance / plain.distance, self.n)
         return found
 
     def about(self, profile: str) -> str:
@@ -173,17 +177,21 @@ class Twins:
         if found := self.results():
             ratio = found["resnet_standard_over_routed"].value
             shares = [found[f"resnet_bent_share{of}"].value for of in ("", "_standard")]
-            return (
+            told = (
                 f"The distance of the standard twin is {ratio:.2f} times that of the routed generator, in "
                 f"the features {self.features}; before the Tanh, {shares[0]:.0%} of the routed generator's "
                 f"components and {shares[1]:.0%} of its twin's are told from a Gaussian, 5 % of a Gaussian's."
             )
+            if over := found.get("resnet_over_activations"):
+                told += f" {WITH_ACTIVATIONS}, which has activations, is {over.value:.2f} times as close."
+            return told
         absent = [name for name in TWINS if not satisfies(name, resolve(name, profile))]
         if absent:
             return (
-                f"The repository has no checkpoint of {' and '.join(absent)}, so that nothing is shown here."
+                f"The repository has no checkpoint of {' and '.join(absent)}, so that the twins are not "
+                "compared here."
             )
-        return f"Both are shown for the parameter resnets = {list(TWINS)}."
+        return f"They are compared for the parameter resnets = {list(RESNETS)}."
 
 
 def compare(

@@ -104,6 +104,13 @@ def distinct_images(generator: RandomPathGenerator) -> int:
     return len(images.flatten(1).unique(dim=0))
 
 
+def distinct_variations(generator: RandomPathGenerator, bucket: int) -> int:
+    """Number of different images where one bucket varies, counted from 0, and all others are frozen."""
+    path = torch.zeros(len(generator.bucket_sizes), dtype=torch.int64)
+    routes = paths.vary(path, bucket, range(generator.bucket_sizes[bucket]))
+    return len(render(generator, routes).flatten(1).unique(dim=0))
+
+
 @torch.no_grad()
 def routing_deviation(generator: RandomPathGenerator, routes: Tensor) -> dict[str, float]:
     """Largest difference of each routing strategy's images to those of one call a row, in [−1, 1] units."""

@@ -83,6 +83,19 @@ def layer_diversity(
     )
 
 
+def tops_differ(first: LayerDiversity, second: LayerDiversity) -> float:
+    """Share in [0, 1] of pairs of bootstrap draws in which the bucket of largest S is not the same one.
+
+    Both generators need equally many buckets.
+    """
+    counts = [
+        torch.bincount(d.resampled["mean"].nan_to_num(-torch.inf).argmax(1), minlength=len(d.mean)).double()
+        for d in (first, second)
+    ]
+    one, other = (count / count.sum() for count in counts)
+    return 1 - float(one @ other)
+
+
 def _corrected(sums: Tensor, bucket_sizes: Sequence[int]) -> Tensor:
     """Returns the sums as if instances were drawn with repetition; NaN for buckets of one instance."""
     if sums.shape[1] != len(bucket_sizes) or len(sums) == 0:
