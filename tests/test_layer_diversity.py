@@ -5,6 +5,7 @@ import torch
 
 from rpgan.analysis import diversity
 from rpgan.errors import UserError
+from rpgan.metrics.diversity import LayerDiversity, layer_diversity
 from rpgan.metrics.features import CLASSIFIERS
 from rpgan.presets import EXPERIMENTS
 
@@ -77,12 +78,35 @@ def test_buckets_differ_where_ranks_say_so_and_not_under_chance(tables):
         diversity.buckets_differ(torch.ones(9, 2))
 
 
+def of_sums(*sums: float, spread: float = 0.0, m: int = 4) -> LayerDiversity:
+    """A diversity whose sums are these, or differ by so much between routes."""
+    rng = torch.Generator().manual_seed(2)
+    table = torch.tensor(sums) + spread * torch.rand(30, len(sums), generator=rng)
+    sizes = [1 if value != value else m for value in sums]
+    return layer_diversity(table, sizes, rng)
+
+
 def test_agreement_is_that_of_the_worst_pair_and_leaves_out_what_has_no_diversity():
-    a = torch.tensor([1.0, torch.nan, 2.0, 3.0, 4.0])
-    assert diversity.least_agreement([(a, a**2)]) == pytest.approx(1)
-    assert diversity.least_agreement([(a, a), (a, -a)]) == pytest.approx(-1)
-    assert diversity.least_agreement([(a, a * torch.nan), (a, a)]) == pytest.approx(1)
-    assert diversity.least_agreement([(a, a * torch.inf)]) is None
+    nan = float("nan")
+    up, down, none = of_sums(1, nan, 2, 3, 4), of_sums(4, nan, 3, 2, 1), of_sums(nan, nan, nan, nan, 1)
+
+    def least(*pairs):
+        found = diversity.least_agreement([((a, "mean"), (b, "mean")) for a, b in pairs], 30)
+        return None if found is None else found.value
+
+    assert least((up, up)) == pytest.approx(1)
+    assert least((up, up), (up, down)) == pytest.approx(-1)
+    assert least((up, none), (up, up)) == pytest.approx(1)
+    assert least((up, none)) is None
+    still = of_sums(0, 1, 2)  # the paper's form divides by what the first bucket does
+    assert diversity.least_agreement([((still, "mean"), (still, "ratio_mean"))], 30) is None
+
+
+def test_agreement_is_uncertain_where_routes_differ():
+    clear, blurred = of_sums(1, 2, 3, 4), of_sums(1, 1.1, 1.2, 1.3, spread=2)
+    sure, unsure = (diversity.least_agreement([((clear, "mean"), (d, "mean"))], 30) for d in (clear, blurred))
+    assert sure.interval == (1, 1) and sure.n == 30
+    assert unsure.interval[0] < unsure.value <= unsure.interval[1] <= 1
 
 
 def test_families_are_those_of_the_ledger():

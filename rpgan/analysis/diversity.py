@@ -1,7 +1,6 @@
 """Layer diversity in several measures at once, and what a chapter reports of it (section 4.1, figure 6)."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from math import isfinite
 
 import torch
 from jaxtyping import Float, UInt8
@@ -11,6 +10,7 @@ from rpgan.config import GanConfig
 from rpgan.errors import UserError
 from rpgan.experiments import EXPERIMENTS
 from rpgan.intervals import count_orders
+from rpgan.metrics.agreement import Profile, best_agreement
 from rpgan.metrics.color import color_distances
 from rpgan.metrics.diversity import LayerDiversity, layer_diversity, sum_table
 from rpgan.metrics.edges import edge_map
@@ -19,6 +19,7 @@ from rpgan.metrics.perceptual import FeatureDistance, load_lpips
 from rpgan.metrics.tone import Share, inversions, tonal_changes
 from rpgan.results import Result
 
+Form = tuple[LayerDiversity, str]  # and which of its forms, mean or ratio_mean
 # uint8 groups (g, k, c, h, w) -> symmetric (g, k, k), one or more by name
 Measure = Callable[[Tensor], dict[str, Tensor]]
 CHANNELS = ("red", "green", "blue")
@@ -148,16 +149,24 @@ def buckets_differ(table: Float[Tensor, "routes n_buckets"]) -> float:
     return float(friedmanchisquare(*varied.mT.numpy()).pvalue)
 
 
-def least_agreement(pairs: Iterable[tuple[Float[Tensor, " n"], Float[Tensor, " n"]]]) -> float | None:
+def least_agreement(pairs: Iterable[tuple[Form, Form]], n_routes: int) -> Result | None:
     """Spearman's correlation, in [−1, 1], of two rankings of the buckets, for the pair that agrees least.
 
+    The interval, of 95 %, is over the bootstrap's draws of routes, each of which has its own least pair.
     Buckets without a D are left out, and so are pairs in which fewer than two are left; None if all are.
     """
-    from scipy.stats import spearmanr
-
-    finite = [(a, b, a.isfinite() & b.isfinite()) for a, b in pairs]
-    found = [spearmanr(a[both].numpy(), b[both].numpy()).statistic for a, b, both in finite if both.sum() > 1]
-    return min((float(value) for value in found if isfinite(value)), default=None)
+    found = []
+    for pair in pairs:
+        values = [getattr(d, form) for d, form in pair]
+        both = values[0].isfinite() & values[1].isfinite()
+        if both.sum() > 1:
+            draws = [d.resampled[form] for d, form in pair]
+            one, other = (Profile(v[both], drawn[:, both]) for v, drawn in zip(values, draws, strict=True))
+            found.append((one, other))
+    if not found:
+        return None
+    least = best_agreement([found])
+    return Result(least.value, n_routes, interval=(least.low, least.high))
 
 
 def results(prefix: str, found: LayerDiversity, n_routes: int, note: str) -> dict[str, Result]:
