@@ -1,6 +1,8 @@
-"""Bootstrap: sums over units that are drawn again and again, and what such draws say."""
+"""Intervals: Student's, by the bootstrap, whose units are drawn again and again, and by the jackknife."""
 
+import math
 from collections import Counter
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -38,3 +40,17 @@ def count_orders(resampled: Float[Tensor, "draws n"]) -> dict[str, int]:
 
     ranks = rankdata(resampled[~resampled.isnan().any(1)].numpy(), method="dense", axis=1).astype(int)
     return dict(Counter(" ".join(map(str, row)) for row in ranks.tolist()).most_common())
+
+
+def t_interval(estimate: float | int, error: float | int, freedom: float | int) -> tuple[float, float]:
+    """Returns the 95 % interval of an estimate with a standard error of so many degrees of freedom."""
+    from scipy.stats import t
+
+    half = float(t.ppf(0.975, freedom)) * error
+    return estimate - half, estimate + half
+
+
+def jackknife_error(without: Sequence[float]) -> float:
+    """Returns the standard error of an estimate from what it is without each of at least two equal groups."""
+    groups, mean = len(without), math.fsum(without) / len(without)
+    return math.sqrt((groups - 1) / groups * math.fsum((value - mean) ** 2 for value in without))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rpgan.errors import UserError
-from rpgan.metrics.frechet import Moments, frechet_distance
+from rpgan.metrics.frechet import Moments, distance_ratio, frechet_distance
 
 
 def normal(n: int, d: int, seed: int = 0) -> torch.Tensor:
@@ -117,3 +117,32 @@ def test_mistakes_are_named():
         Moments(normal(5, 3)).update(normal(5, 4))
     with pytest.raises(UserError, match="finite"):
         Moments(torch.tensor([[float("nan")], [0.0]]))
+
+
+def test_groups_hold_all_images():
+    features = torch.randn(103, 3, generator=torch.Generator().manual_seed(0))
+    groups, whole = Moments.grouped(features), Moments(features)
+    assert sum(group.n for group in groups) == 103 and len(groups) == 10
+    merged = Moments.merged(groups)
+    np.testing.assert_allclose(merged.mean, whole.mean)
+    np.testing.assert_allclose(merged.scatter, whole.scatter)
+
+
+def test_the_interval_of_a_ratio_holds_the_truth_about_as_often_as_it_says():
+    """Of distances that are all shift, of two generators and real images without noise in their moments."""
+    rng = torch.Generator().manual_seed(1)
+    real = gaussian([0.0], [[1.0]])
+    truth, n, held = (2**2 / 1**2), 400, 0
+    for _ in range(200):
+        a, b = (shift + torch.randn(n, 1, generator=rng) for shift in (2.0, 1.0))
+        ratio, (low, high) = distance_ratio(Moments.grouped(a), Moments.grouped(b), real)
+        assert low < ratio < high
+        held += low < truth < high
+    assert 180 <= held <= 199
+
+
+def test_no_ratio_to_images_that_are_the_real_ones():
+    features = torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
+    groups = Moments.grouped(features)
+    with pytest.raises(UserError, match="of which one is 0"):
+        distance_ratio(groups, groups, Moments.merged(groups))

@@ -129,15 +129,19 @@ def test_results_are_said_as_they_are(before, after, reader, rng):
     generators = {"first stage": before, "extended": after, "fine-tuned": built(AFTER, 2)}
     seen = incremental.compare(generators | {"from scratch": built(AFTER, 3)}, reader, 40, rng)
     changed, moved = extend.difference(before, after), incremental.Drift(3.5, share(torch.ones(4) > 0))
-    distances = {"first stage": 9.0, "extended": 6.0, "fine-tuned": 4.0, "from scratch": 8.0}
-    found = incremental.results((BEFORE, AFTER), changed, seen, distances, moved)
+    real = Moments(seen.uniform["first stage"].features + 0.1)
+    extended, tuned, scratch = (
+        seen.uniform[name].distance(real) for name in ("extended", "fine-tuned", "from scratch")
+    )
+    found = incremental.results((BEFORE, AFTER), changed, seen, real, moved)
     assert found["old_images_identical"].value is True and found["trained_instances"].value == 3
     assert found["bucket_sizes"].value == [size for size in (*BEFORE, *AFTER) if size > 1]
-    assert found["distance_over_fine_tuned"].value == 1.5 and found["distance_over_scratch"].value == 0.75
+    assert found["distance_over_fine_tuned"].value == pytest.approx(extended / tuned)
+    assert found["distance_over_scratch"].value == pytest.approx(extended / scratch)
     assert found["new_path_share"].value == pytest.approx(0.6) and found["distance_over_scratch"].n == 40
     assert sum(found["new_digit_shares"].value) == pytest.approx(found["new_digit_share"].value)
     said = incremental.conclusion(found)
-    assert "probability 60%" in said and "1.50 times the fine-tuned" in said
+    assert "probability 60%" in said and f"{extended / tuned:.2f} times the fine-tuned" in said
 
 
 def test_old_digits_are_kept_down_to_half_of_their_share(reader):

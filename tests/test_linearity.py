@@ -7,6 +7,8 @@ import torch
 
 from rpgan.analysis import linearity
 from rpgan.errors import UserError
+from rpgan.metrics.features import load_extractor
+from rpgan.metrics.frechet import Moments
 from rpgan.metrics.normality import Shape, shape_of
 from rpgan.models.generator import build_generator, render
 from rpgan.presets import resolve
@@ -50,8 +52,9 @@ def test_both_twins_are_additive_and_measured_alike(twins):
     found = twins.results()
     assert found["resnet_is_additive"].value is True
     ratio = found["resnet_distance_standard"].value / found["resnet_distance"].value
-    assert found["resnet_standard_over_routed"].value == ratio
-    assert twins.n == twins.n_real == 600 and "fid_50k_linear" not in found
+    over = found["resnet_standard_over_routed"]
+    assert over.value == pytest.approx(ratio) and over.interval[0] < over.value < over.interval[1]
+    assert twins.n == twins.real.n == 600 and "fid_50k_linear" not in found
     assert len(list(twins.rows())) == 2 and f"{ratio:.2f} times" in twins.about("smoke")
 
 
@@ -63,9 +66,11 @@ def test_samples_of_the_routed_twin_differ_or_are_told(twins):
 
 
 def test_only_inception_and_50_000_images_make_an_fid(twins):
-    full = replace(twins, features="inception", n=50_000, n_real=50_000)
+    counted = Moments.merged((twins.real,))
+    counted.n = 50_000
+    full = replace(twins, features="inception", n=50_000, real=counted)
     assert full.results()["fid_50k_linear"].value == twins.looks["cifar10-linear"].distance
-    for lacking in (replace(full, n=5_000), replace(full, n_real=5_000), replace(full, features="pixels")):
+    for lacking in (replace(full, n=5_000), replace(full, real=twins.real), replace(full, features="pixels")):
         assert "fid_50k_linear" not in lacking.results()
 
 
@@ -80,11 +85,12 @@ def test_a_page_without_the_checkpoints_says_so(rng, monkeypatch):
 
 def test_the_price_of_linearity_needs_a_generator_with_activations(twins):
     assert "resnet_over_activations" not in twins.results()
-    routed = twins.looks["cifar10-linear"]
-    plain = replace(routed, distance=routed.distance / 3)
+    plain = twins.looks["cifar10-linear-gan"]  # stands in for it
     three = replace(twins, looks={linearity.WITH_ACTIVATIONS: plain, **twins.looks})
-    assert three.results()["resnet_over_activations"].value == pytest.approx(3)
-    assert "3.00 times as close" in three.about("smoke")
+    found = three.results()
+    over, under = found["resnet_over_activations"], found["resnet_standard_over_routed"]
+    assert over.value * under.value == pytest.approx(1)
+    assert f"{over.value:.2f} times as close" in three.about("smoke")
     assert replace(twins, looks={linearity.WITH_ACTIVATIONS: plain}).results() == {}
 
 
@@ -100,7 +106,12 @@ def test_the_table_tells_linear_layers_from_those_with_activations(rng):
     errors = linearity.additivity_table(build_generator(linear).eval(), linear, "smoke", rng)
     assert max(errors["trained"], errors["linear ResNet"]) < linearity.AFFINE
     assert min(errors["the same layers with ReLU"], errors["linear ResNet as released"]) > 1e-3
-    found = linearity.results(errors, {"linear RPGAN": 2.0, "Gaussian": 5.0}, 100)
-    assert found["linear_is_additive"].value is True and found["standard_over_routed"].value == 2.5
-    bent = linearity.results(errors | {"linear ResNet": 1e-3}, {"linear RPGAN": 2.0, "Gaussian": 5.0}, 100)
+    extractor = load_extractor("pixels")
+    near, far, real = (
+        torch.randint(level, level + 40, (40, 1, 4, 4), generator=rng).byte() for level in (60, 99, 50)
+    )
+    found = linearity.results(errors, [near, far], real, extractor)
+    over = found["standard_over_routed"]
+    assert found["linear_is_additive"].value is True and 1 < over.interval[0] < over.value < over.interval[1]
+    bent = linearity.results(errors | {"linear ResNet": 1e-3}, [near, far], real, extractor)
     assert bent["linear_is_additive"].value is False

@@ -7,7 +7,7 @@ import pytest
 
 from rpgan.analysis.instances import N_IN, ablation, published_within_noise
 from rpgan.analysis.trainings import FIXED, RPGAN, STANDARD, contest, published_noise
-from rpgan.metrics.seeds import t_interval
+from rpgan.intervals import t_interval
 from rpgan.plotting.quality import draw_contest, draw_curves, draw_instances, draw_progress
 
 TABLE_3 = dict(zip(N_IN, [61.0, 25.6, 23.4, 20.0, 19.7, 18.0, 17.4, 17.1, 18.6, 22.9], strict=True))

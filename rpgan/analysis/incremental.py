@@ -13,7 +13,7 @@ from rpgan.checkpoint import load_classifier
 from rpgan.config import DataConfig, GanConfig
 from rpgan.images import to_uint8
 from rpgan.metrics.features import Extractor, load_extractor
-from rpgan.metrics.frechet import Moments, frechet_distance
+from rpgan.metrics.frechet import Moments, distance_ratio, frechet_distance
 from rpgan.metrics.shares import class_shares, share
 from rpgan.models.extend import Difference, new_path_share, path_kinds
 from rpgan.models.generator import RandomPathGenerator, render
@@ -21,7 +21,6 @@ from rpgan.references import find_reference
 from rpgan.results import Result
 
 OLD, NEW = (0, 1, 2, 3, 4, 5, 6), (7, 8, 9)  # digits of the first stage, and those that come in the second
-
 STAGES = {  # what the chapter compares → experiment
     "first stage": "mnist-stage-one",
     "extended": "mnist-incremental",
@@ -56,6 +55,12 @@ class Seen:
     def distance(self, real: Moments) -> float:
         """Fréchet distance to real images in the classifier's features."""
         return frechet_distance(Moments(self.features), real)
+
+    def over(self, other: "Seen", real: Moments) -> Result:
+        """That distance over another's."""
+        own, others = Moments.grouped(self.features), Moments.grouped(other.features)
+        ratio, interval = distance_ratio(own, others, real)
+        return Result(ratio, len(self.images), "", interval)
 
     def share(self, classes: Sequence[int]) -> Result:
         """Share of the images in these classes."""
@@ -126,14 +131,13 @@ def compare(
 ) -> Comparison:
     """Looks along n paths of every kind at the generators that `Comparison` names."""
     first, extended = generators["first stage"], generators["extended"]
-    kinds = path_kinds(first.bucket_sizes, extended.bucket_sizes)
     routes = first.sample_paths(n, rng)
     return Comparison(
         routes,
         {name: reader.along(g, g.sample_paths(n, rng)) for name, g in generators.items()},
         {
             name: reader.along(extended, extended.sample_paths(n, rng, allowed))
-            for name, allowed in kinds.items()
+            for name, allowed in path_kinds(first.bucket_sizes, extended.bucket_sizes).items()
         },
         {name: reader.along(g, routes) for name, g in generators.items() if name != "from scratch"},
     )
@@ -204,11 +208,11 @@ def results(
     sizes: tuple[Sequence[int], Sequence[int]],
     changed: Difference,
     seen: Comparison,
-    distances: Mapping[str, float],
+    real: Moments,
     moved: Drift,
 ) -> dict[str, Result]:
-    """What the ledger needs: sizes of the buckets before and after, and distances to all ten digits."""
-    n, extended = len(seen.routes), distances["extended"]
+    """What the ledger needs: sizes of the buckets before and after, and distances to real digits, all ten."""
+    n, extended = len(seen.routes), seen.uniform["extended"]
     new = {name: along.share(NEW) for name, along in seen.uniform.items()}
     return {
         "bucket_sizes": Result([size for stage in sizes for size in stage if size > 1]),
@@ -223,8 +227,8 @@ def results(
         "new_digit_share_from_scratch": new["from scratch"],
         "new_digit_share_first_stage": new["first stage"],
         "fine_tuned_kept": drift(seen.old["first stage"], seen.old["fine-tuned"]).kept,
-        "distance_over_scratch": Result(extended / distances["from scratch"], n),
-        "distance_over_fine_tuned": Result(extended / distances["fine-tuned"], n),
+        "distance_over_scratch": extended.over(seen.uniform["from scratch"], real),
+        "distance_over_fine_tuned": extended.over(seen.uniform["fine-tuned"], real),
         "moving_statistics_levels": Result(moved.levels, n, "levels of 255"),
         "moving_statistics_kept": moved.kept,
     }

@@ -8,8 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from rpgan.intervals import central_interval, count_orders
-from rpgan.metrics.seeds import Spread, pooled_deviation, t_interval
+from rpgan.intervals import central_interval, count_orders, t_interval
+from rpgan.metrics.seeds import Spread, pooled_deviation
 from rpgan.results import Result
 
 N_IN = tuple(range(5, 55, 5))  # the columns of Table 3

@@ -1,6 +1,6 @@
 """Generators without non-linearities: a proof of it, and why standard ones cannot be (section 4.5)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
@@ -15,7 +15,7 @@ from rpgan.datasets import load_dataset
 from rpgan.errors import UserError
 from rpgan.images import all_distinct, to_uint8
 from rpgan.metrics.features import Extractor, load_extractor
-from rpgan.metrics.frechet import Moments, frechet_distance
+from rpgan.metrics.frechet import Groups, Moments, distance_ratio, frechet_distance
 from rpgan.metrics.normality import Shape, shape_of
 from rpgan.models.generator import RandomPathGenerator, build_generator
 from rpgan.presets import resolve
@@ -109,15 +109,19 @@ def gaussian_images(
     return drawn.round().clamp(0, 255).to(torch.uint8).view(n, *images.shape[1:])
 
 
-def results(errors: Mapping[str, float], distances: Mapping[str, float], n: int) -> dict[str, Result]:
-    """What the ledger needs, from `additivity_table` and distances of a linear RPGAN and of a Gaussian."""
+def results(
+    errors: Mapping[str, float], sets: Sequence[Tensor], real: UInt8[Tensor, "n c h w"], extractor: Extractor
+) -> dict[str, Result]:
+    """What the ledger needs, from `additivity_table` and images of a linear RPGAN and of a Gaussian."""
     linear = [errors["trained"], errors["linear ResNet"]]
-    routed, gaussian = distances.values()
+    n, moments = len(sets[0]), Moments(extractor(real))
+    routed, gaussian = (Moments.grouped(extractor(images)) for images in sets)
+    ratio, interval = distance_ratio(gaussian, routed, moments)
     return {
         "linear_is_additive": Result(max(linear) < AFFINE),
         "additivity_error": Result(max(linear)),
-        "frechet_mnist_cnn": Result(routed, n),
-        "standard_over_routed": Result(gaussian / routed, n),
+        "frechet_mnist_cnn": Result(frechet_distance(Moments.merged(routed), moments), n),
+        "standard_over_routed": Result(ratio, n, interval=interval),
     }
 
 
@@ -129,6 +133,7 @@ class Look:
     additivity: float
     steps: int  # of its training
     distance: float  # Fréchet, to real images
+    groups: Groups  # of all of them
     shape: Shape  # before the Tanh, as means over an 8×8 grid: a linear map, which keeps Gaussians
 
 
@@ -138,7 +143,7 @@ class Twins:
 
     features: str
     n: int  # images behind every number
-    n_real: int  # real images they are compared with
+    real: Moments  # of what they are compared with
     looks: Mapping[str, Look]
 
     def rows(self) -> Iterator[dict[str, str | int | float]]:
@@ -162,15 +167,19 @@ class Twins:
             "resnet_is_additive": Result(max(routed.additivity, standard.additivity) < AFFINE),
             "resnet_distance": Result(routed.distance, self.n, note=self.features),
             "resnet_distance_standard": Result(standard.distance, self.n, note=self.features),
-            "resnet_standard_over_routed": Result(standard.distance / routed.distance, self.n),
+            "resnet_standard_over_routed": self._ratio(standard, routed),
             "resnet_bent_share": Result(routed.shape.bent_share, self.n),
             "resnet_bent_share_standard": Result(standard.shape.bent_share, self.n),
         }
-        if self.features == "inception" and self.n == self.n_real == 50_000:
+        if self.features == "inception" and self.n == self.real.n == 50_000:
             found["fid_50k_linear"] = Result(routed.distance, self.n)
         if plain := self.looks.get(WITH_ACTIVATIONS):
-            found["resnet_over_activations"] = Result(routed.distance / plain.distance, self.n)
+            found["resnet_over_activations"] = self._ratio(routed, plain)
         return found
+
+    def _ratio(self, of: Look, to: Look) -> Result:
+        ratio, interval = distance_ratio(of.groups, to.groups, self.real)
+        return Result(ratio, self.n, interval=interval, note=self.features)
 
     def about(self, profile: str) -> str:
         """Says in a sentence what the two differ in, or why there is nothing to see."""
@@ -206,7 +215,7 @@ def compare(
     `find_reference` says what serves as real where that is not on the disk.
     """
     if not generators:
-        return Twins(features, n, 0, {})
+        return Twins(features, n, Moments(), {})
     config = next(iter(configs.values()))
     extractor = load_extractor(features, str(next(next(iter(generators.values())).parameters()).device))
     seed = int(torch.randint(2**31, (), generator=rng))
@@ -217,22 +226,22 @@ def compare(
     for name, generator in generators.items():
         images, grids, made = _drawn(generator, extractor, n, rng)
         error = additivity_error(generator, 16, rng)
-        distance = frechet_distance(made, real)
-        looks[name] = Look(images, error, configs[name].train.steps, distance, shape_of(grids))
-    return Twins(features, n, real.n, looks)
+        distance = frechet_distance(Moments.merged(made), real)
+        looks[name] = Look(images, error, configs[name].train.steps, distance, made, shape_of(grids))
+    return Twins(features, n, real, looks)
 
 
 @torch.no_grad()
 def _drawn(
     generator: RandomPathGenerator, extractor: Extractor, n: int, rng: torch.Generator
-) -> tuple[Tensor, Tensor, Moments]:
+) -> tuple[Tensor, Tensor, Groups]:
     """Draws n images in batches: the first, grids of all before the Tanh, moments of all in features."""
-    moments, grids, first = Moments(), [], torch.empty(0)
+    features, grids, first = [], [], torch.empty(0)
     for start in range(0, n, BATCH):
         k = min(BATCH, n - start)
         raw = before_tanh(generator, generator.sample_paths(k, rng), generator.sample_latents(k, rng))
         images = to_uint8(raw.tanh().float())
-        moments.update(extractor(images))
+        features.append(extractor(images).cpu())
         grids.append(F.adaptive_avg_pool2d(raw, 8).flatten(1))
         first = images if start == 0 else first
-    return first, torch.cat(grids), moments
+    return first, torch.cat(grids), Moments.grouped(torch.cat(features))

@@ -1,11 +1,16 @@
 """Fréchet distance between two sets of features, from streamed float64 moments."""
 
+import math
+
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
 from rpgan.errors import UserError
+from rpgan.intervals import jackknife_error, t_interval
+
+GROUPS = 10  # that images are split into for a jackknife
 
 
 class Moments:
@@ -34,6 +39,20 @@ class Moments:
             raise UserError(f"features have {batch.shape[1]} dimensions; {expected}")
         mean = batch.mean(axis=0)
         self._merge(len(batch), mean, (batch - mean).T @ (batch - mean))
+
+    @classmethod
+    def merged(cls, parts: "Groups") -> "Moments":
+        """Returns the moments of all images of several sets."""
+        whole = cls()
+        for part in parts:
+            if part.n:
+                whole._merge(part.n, part.mean, part.scatter)
+        return whole
+
+    @classmethod
+    def grouped(cls, features: Float[Tensor, "n d"]) -> "Groups":
+        """Returns the moments of each of `GROUPS` equal parts, for `distance_ratio`."""
+        return tuple(cls(part) for part in features.tensor_split(GROUPS))
 
     def _merge(self, n: int, mean: NDArray[np.float64], scatter: NDArray[np.float64]) -> None:
         if self.n == 0:
@@ -68,6 +87,9 @@ class Moments:
         return rest
 
 
+Groups = tuple[Moments, ...]  # of `GROUPS` equal parts of a generator's images
+
+
 def frechet_distance(a: Moments, b: Moments) -> float:
     """Squared Fréchet distance of two Gaussians: ‖μₐ − μ_b‖² + tr Σₐ + tr Σ_b − 2 tr (ΣₐΣ_b)^½, in [0, ∞).
 
@@ -81,6 +103,26 @@ def frechet_distance(a: Moments, b: Moments) -> float:
     left, right = a.covariance, b.covariance
     spread = float(np.trace(left) + np.trace(right)) - 2 * _trace_sqrt_product(left, right)
     return max(0.0, shift + spread)  # equal sets differ by rounding, either way
+
+
+def distance_ratio(a: Groups, b: Groups, real: Moments) -> tuple[float, tuple[float, float]]:
+    """Fréchet distance of one generator's images to real ones over another's, and its 95 % interval.
+
+    The interval is Student's for the logarithm, by the jackknife over groups of equal size: it tells of the
+    choice of the generated images, not of trainings. Raises UserError where a generator's images are the real
+    ones.
+    """
+    left_out = [(a, b), *((a[:k] + a[k + 1 :], b[:k] + b[k + 1 :]) for k in range(GROUPS))]
+    one, other = (
+        [frechet_distance(Moments.merged(of), real) for of in side] for side in zip(*left_out, strict=True)
+    )
+    if not (min(one) > 0 and min(other) > 0):
+        raise UserError(
+            "a ratio of Fréchet distances of which one is 0; expected images that are not the real ones"
+        )
+    logarithms = [math.log(x / y) for x, y in zip(one, other, strict=True)]
+    low, high = t_interval(logarithms[0], jackknife_error(logarithms[1:]), GROUPS - 1)
+    return one[0] / other[0], (math.exp(low), math.exp(high))
 
 
 def _trace_sqrt_product(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:

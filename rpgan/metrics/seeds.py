@@ -8,6 +8,7 @@ from statistics import fmean, stdev
 import numpy as np
 
 from rpgan.errors import UserError
+from rpgan.intervals import t_interval
 
 Interval = tuple[float, float]
 TAIL = 0.025  # all intervals here are of 95 %
@@ -48,14 +49,6 @@ class Spread:
         if self.deviation is None:
             return None
         return t_interval(self.mean, self.deviation / math.sqrt(self.n), self.n - 1)
-
-
-def t_interval(estimate: float | int, error: float | int, freedom: float | int) -> Interval:
-    """Returns the 95 % interval of an estimate with a standard error of so many degrees of freedom."""
-    from scipy.stats import t
-
-    half = float(t.ppf(1 - TAIL, freedom)) * error
-    return estimate - half, estimate + half
 
 
 def welch_interval(estimate: float, errors: Sequence[float], freedoms: Sequence[float | int]) -> Interval:
