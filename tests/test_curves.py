@@ -69,7 +69,7 @@ def test_what_is_kept_is_read_again(tmp_path, monkeypatch):
     kept, made = read_curve("mnist-rpgan"), thin(log(), CARD)
     assert kept is not None and tuple(kept.steps) == made.steps and kept.command == made.command
     assert tuple(kept.losses["d_loss"]) == made.losses["d_loss"]
-    assert read_curve("cifar10-gan") is None
+    assert read_curve("lsun-rpgan") is None
     path.write_text("{}")
     with pytest.raises(UserError, match="is no training curve"):
         read_curve("mnist-rpgan")
