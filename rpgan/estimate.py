@@ -88,6 +88,46 @@ def experiments(notebook: Path, profile: str, parameters: Mapping[str, Any]) -> 
     return names
 
 
+def amounts(notebook: Path) -> dict[str, dict[str, str]]:
+    """Returns what each profile takes for a parameter of a chapter, as its call of `settings` has it.
+
+    Numbers are written out, all else is code: what `present(...)` gives depends on what is there.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for text in _sources(notebook):
+        nodes = list(ast.walk(ast.parse(text)))
+        assigned = {
+            target.id: node.value
+            for node in nodes
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        for call in nodes:
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "settings":
+                for keyword in call.keywords:
+                    value = keyword.value
+                    table = _by_profile(assigned.get(value.id) if isinstance(value, ast.Name) else value)
+                    found[str(keyword.arg)] = {name: _told(node, text) for name, node in table.items()}
+    return found
+
+
+def _by_profile(node: ast.AST | None) -> dict[str, ast.AST]:
+    """Returns the parts of a table with a value for every profile; nothing for what is no such table."""
+    if isinstance(node, ast.Dict):
+        keys = [key.value if isinstance(key, ast.Constant) else None for key in node.keys]
+        return dict(zip(PROFILES, map(node.values.__getitem__, map(keys.index, PROFILES)), strict=True))
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == "dict.fromkeys":
+        return dict.fromkeys(PROFILES, node.args[1])
+    return {}
+
+
+def _told(node: ast.AST, text: str) -> str:
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
+        return f"{node.value:,}"
+    return f"`{' '.join((ast.get_source_segment(text, node) or '').split())}`"
+
+
 def _mentions(notebook: Path, profile: str, parameters: Mapping[str, Any]) -> list[str]:
     """Returns every text in a chapter's code once, in the order of the source.
 

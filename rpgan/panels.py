@@ -1,11 +1,12 @@
 """What a chapter's page says about running it: parameters, command, measured cost; links from its figures."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rpgan import durations, trained
-from rpgan.estimate import experiments
+from rpgan.estimate import amounts, experiments
 from rpgan.notebooks import outdated
 from rpgan.pages import table
 from rpgan.presets import resolve
@@ -15,7 +16,7 @@ MARKUP = re.compile(r"([\\`*_<>\[\]{}$#|])")
 PANEL = """\
 ## Run it yourself
 
-What the chapter can be asked, as its parameters cell has it:
+What the chapter can be asked, as its parameters cell has it, and what each profile takes:
 
 {parameters}
 
@@ -47,18 +48,32 @@ def panel(notebook: Path, root: Path = CHECKOUT) -> str:
     known = inspect_notebook(str(notebook))
     if not known:
         return ""
-    rows = [_row(parameter) for parameter in known.values()]
-    parameters = table(["Parameter", "Type", "Default", "Meaning"], rows, "plain parameters", "22 12 20 46")
+    taken = amounts(notebook)
+    rows = [_row(parameter, taken.get(name, {})) for name, parameter in known.items()]
+    parameters = table(["Parameter", "Type", "Default", "Meaning"], rows, "plain parameters", "18 8 38 36")
     costs = table(["Profile", "Duration", "Command"], _costs(notebook, root), "plain", "12 52 36")
     text = PANEL.format(parameters=parameters, number=notebook.stem[:2], costs=costs)
     settings = trained.departures_table(experiments(notebook, "book", {}), root)
     return text + SETTINGS.format(settings=settings) if settings else text
 
 
-def _row(parameter: dict[str, str]) -> list[str]:
-    default = "the profile's" if parameter["default"] == "None" else f"`{parameter['default']}`"
+def _row(parameter: dict[str, str], taken: Mapping[str, str]) -> list[str]:
     meaning = MARKUP.sub(r"\\\1", parameter["help"]) or "–"
-    return [f"`{parameter['name']}`", f"`{parameter['inferred_type_name']}`", default, meaning]
+    return [
+        f"`{parameter['name']}`",
+        f"`{parameter['inferred_type_name']}`",
+        _default(parameter, taken),
+        meaning,
+    ]
+
+
+def _default(parameter: dict[str, str], taken: Mapping[str, str]) -> str:
+    """Says what is taken where nothing is given: one value, or what each profile has."""
+    if parameter["default"] != "None":
+        return f"`{parameter['default']}`"
+    if len(set(taken.values())) == 1:
+        return next(iter(taken.values()))
+    return "; ".join(f"{profile} {value}" for profile, value in taken.items()) or "the profile's"
 
 
 def _costs(notebook: Path, root: Path) -> list[list[str]]:

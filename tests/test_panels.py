@@ -7,10 +7,10 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from rpgan import durations, notebooks, panels
+from rpgan import durations, estimate, notebooks, panels
 from rpgan.errors import UserError
 from rpgan.receipts import RECEIPT, draft, executed_path, read_receipt, sign
-from rpgan.results import CHECKOUT, processor
+from rpgan.results import CHECKOUT, PROFILES, processor
 
 CHAPTERS = notebooks.chapters()
 
@@ -34,8 +34,28 @@ def test_a_chapter_says_how_its_models_differ_from_the_papers() -> None:
 
 
 def test_help_cannot_break_the_table() -> None:
-    row = panels._row({"name": "x", "inferred_type_name": "int", "default": "None", "help": "a | *b* {c}`"})
-    assert row == ["`x`", "`int`", "the profile's", r"a \| \*b\* \{c\}\`"]
+    parameter = {"name": "x", "inferred_type_name": "int", "default": "None", "help": "a | *b* {c}`"}
+    row = panels._row(parameter, {"smoke": "2", "book": "`f(3)`"})
+    assert row == ["`x`", "`int`", "smoke 2; book `f(3)`", r"a \| \*b\* \{c\}\`"]
+    assert panels._row(parameter, {"smoke": "2", "book": "2"})[2] == "2"
+
+
+@pytest.mark.parametrize("notebook", CHAPTERS, ids=lambda path: path.stem)
+def test_a_chapter_says_what_every_profile_takes(notebook: Path) -> None:
+    from papermill import inspect_notebook
+
+    open_ones = {
+        n for n, parameter in inspect_notebook(str(notebook)).items() if parameter["default"] == "None"
+    }
+    taken = estimate.amounts(notebook)
+    assert open_ones <= taken.keys() and all(list(of) == list(PROFILES) for of in taken.values())
+
+
+def test_numbers_are_written_out_and_code_is_shown() -> None:
+    taken = estimate.amounts(CHECKOUT / "notebooks" / "08_compression.ipynb")
+    assert taken["n_images"] == {"smoke": "50", "book": "1,000", "paper": "10,000"}
+    assert taken["resnets"]["book"] == "`present(linearity.RESNETS, least=0)`"
+    assert set(estimate.amounts(CHECKOUT / "notebooks" / "01_model.ipynb")) == {"n_paths"}
 
 
 def test_durations_have_the_unit_that_suits_them() -> None:
