@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
 from torch import nn
 
@@ -10,6 +11,7 @@ from rpgan.analysis import model
 from rpgan.config import GeneratorConfig
 from rpgan.experiments import EXPERIMENTS
 from rpgan.models.generator import build_generator
+from rpgan.overrides import override
 
 SMALL = GeneratorConfig(
     architecture="fc", image_shape=(1, 4, 4), widths=(6, 5), bucket_sizes=(3, 2, 2), latent_dim=4
@@ -39,6 +41,46 @@ def test_experiments_are_trained_as_section_4_says():
         assert not model.equals_section_4(schedules | {"anime-rpgan": other})
     longer = model.schedule(replace(config, train=replace(config.train, steps=10, d_steps=3)))
     assert longer.updates == 30 and model.equals_section_4({"anime-rpgan": longer})
+
+
+@pytest.mark.parametrize(
+    ("changes", "holds"),
+    [
+        ({}, True),
+        ({"discriminator.spectral_norm": False}, False),
+        ({"loss.name": "wgan-gp"}, False),
+        (
+            {
+                "generator.architecture": "dcgan",
+                "generator.widths": (8, 8, 8),
+                "generator.bucket_sizes": [2] * 4,
+            },
+            False,
+        ),
+    ],
+)
+def test_an_sn_resnet_is_told_by_layers_normalisation_and_loss(changes, holds):
+    assert model.is_sn_resnet(override(EXPERIMENTS["cifar10-rpgan"], changes)) is holds
+
+
+@pytest.mark.parametrize(
+    ("changes", "holds"),
+    [
+        ({}, True),
+        ({"train.g_lr": 2e-4}, False),
+        ({"discriminator.spectral_norm": True}, False),
+        ({"loss.name": "hinge"}, False),
+    ],
+)
+def test_the_networks_of_appendix_a_are_told_by_rates_normalisation_and_loss(changes, holds):
+    assert model.is_of_appendix_a(override(EXPERIMENTS["celeba-dcgan"], changes)) is holds
+
+
+def test_a_protocol_is_all_but_instances_and_latent():
+    routed, standard = (EXPERIMENTS[name] for name in ("cifar10-rpgan", "cifar10-gan"))
+    assert model.same_protocol(routed, standard)
+    assert not model.same_protocol(routed, override(standard, {"train.d_steps": 1}))
+    assert not model.same_protocol(routed, routed)
 
 
 def test_a_path_costs_what_the_standard_gan_costs():

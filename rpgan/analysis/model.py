@@ -10,9 +10,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from rpgan import paths
 from rpgan.config import GanConfig, GeneratorConfig, standard_twin
 from rpgan.losses import all_pairs_diversity
+from rpgan.models.blocks import UpBlock
 from rpgan.models.bucket import STRATEGIES
 from rpgan.models.generator import RandomPathGenerator, build_generator, render
 from rpgan.models.modes import eval_mode, routed_by
+from rpgan.overrides import flatten
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,33 @@ def _flops(generator: RandomPathGenerator, routes: Tensor, latents: Tensor | Non
     with FlopCounterMode(display=False) as counter, eval_mode(generator):
         generator(routes, latents)
     return counter.get_total_flops()
+
+
+def is_sn_resnet(config: GanConfig) -> bool:
+    """Whether an experiment's networks are those of section 4: an SN-ResNet trained with the hinge loss.
+
+    That is a fully connected first bucket, residual blocks, a convolution as the last one, and spectral
+    normalisation (of the discriminator; see erratum 5). Widths play no part.
+    """
+    narrow = replace(config.generator, widths=(2,) * len(config.generator.widths), latent_dim=2)
+    kinds = [type(bucket.instances[0]) for bucket in build_generator(standard_twin(narrow)).buckets]
+    blocks = [UpBlock] * (len(kinds) - 2)
+    trained = config.loss.name == "hinge" and config.discriminator.spectral_norm
+    return kinds == [nn.Linear, *blocks, nn.Conv2d] and trained
+
+
+def is_of_appendix_a(config: GanConfig) -> bool:
+    """Whether an experiment is a plain convolutional WGAN with the rates of section 4 (appendix A)."""
+    adam = schedule(config).adam == SECTION_4["cifar10-rpgan"].adam
+    plain = config.generator.architecture == "dcgan" and not config.discriminator.spectral_norm
+    return adam and plain and config.loss.name == "wgan-gp"
+
+
+def same_protocol(routed: GanConfig, standard: GanConfig) -> bool:
+    """Whether two experiments differ in name, instances and latent alone (section 4)."""
+    settings = [flatten(config) for config in (routed, standard)]
+    differing = {key for key, value in settings[0].items() if value != settings[1][key]}
+    return differing == {"name", "generator.bucket_sizes", "generator.latent"}
 
 
 def distinct_images(generator: RandomPathGenerator) -> int:

@@ -1,4 +1,4 @@
-"""Whether fewer paths suffice where images are many: a routed generator beside its twin (section 4)."""
+"""The quality of a routed generator beside its twin's, one training of each (section 4, appendix A)."""
 
 from collections.abc import Sequence
 
@@ -25,8 +25,8 @@ def distance_ratio(
 ) -> dict[str, Result]:
     """Fréchet distance of a routed generator over its twin's, the mean of sets of n images each.
 
-    It is filed under the data set of the routed generator's experiment, e.g. `lsun_distance_ratio`. The
-    interval tells of the choice of images only, not of trainings.
+    It is filed under the data set of the routed generator's experiment, e.g. `lsun_distance_ratio` of
+    `lsun-rpgan`. The interval tells of the choice of images only, not of trainings.
     """
     routed, twin = (
         Spread(tuple(_distance(generator, extractor, real, n, rng) for _ in range(n_sets)))
@@ -34,7 +34,8 @@ def distance_ratio(
     )
     ratio, interval = ratio_of_means(routed, twin)
     note = f"Fréchet, {extractor.name}, {n:,} images"
-    return {f"{experiment.rpartition('-')[0]}_distance_ratio": Result(ratio, n_sets, "", interval, note)}
+    data = experiment.rpartition("-")[0].replace("-", "_")
+    return {f"{data}_distance_ratio": Result(ratio, n_sets, "", interval, note)}
 
 
 def _distance(
