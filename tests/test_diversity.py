@@ -6,7 +6,7 @@ import torch
 from rpgan import paths
 from rpgan.errors import UserError
 from rpgan.metrics import sobol
-from rpgan.metrics.diversity import layer_diversity, pair_sums, tops_differ
+from rpgan.metrics.diversity import layer_diversity, pair_sums, tops_apart
 from rpgan.metrics.perceptual import FeatureDistance
 
 
@@ -74,13 +74,13 @@ def test_draws_are_of_routes_and_rank_as_their_form_does():
         assert drawn.shape == (2_000, 3) and (drawn.argmax(1) == bucket).double().mean() > 0.95
 
 
-def test_the_bucket_on_top_differs_as_often_as_draws_say():
-    first, second, even = torch.tensor([[1.0, 9.0, 2.0]]), torch.tensor([[1.0, 2.0, 9.0]]), torch.eye(3)
+def test_buckets_on_top_are_as_far_apart_as_draws_say():
+    first, second, even = torch.tensor([[9.0, 1.0, 2.0]]), torch.tensor([[1.0, 2.0, 9.0]]), torch.eye(3)
     one, other, unsure = (layer_diversity(s.repeat(30, 1), [4] * 3, rng()) for s in (first, second, even))
-    assert tops_differ(one, one) == 0 and tops_differ(one, other) == 1
-    assert 0.4 < tops_differ(one, unsure) < 0.9
+    assert tops_apart(one, one) == (0, (0, 0)) and tops_apart(one, other) == (2, (2, 2))
+    assert tops_apart(other, unsure)[1] == (0, 2)
     single = layer_diversity(torch.tensor([[1.0, float("nan"), 9.0]]).repeat(30, 1), [4, 1, 4], rng())
-    assert tops_differ(single, other) == 0
+    assert tops_apart(single, other) == (0, (0, 0))
 
 
 def test_the_interval_holds_the_truth_about_as_often_as_it_says():

@@ -83,17 +83,19 @@ def layer_diversity(
     )
 
 
-def tops_differ(first: LayerDiversity, second: LayerDiversity) -> float:
-    """Share in [0, 1] of pairs of bootstrap draws in which the bucket of largest S is not the same one.
+def tops_apart(first: LayerDiversity, second: LayerDiversity) -> tuple[int, tuple[float, float]]:
+    """How many buckets lie between those of largest S in two generators, and its 95 % bootstrap interval.
 
-    Both generators need equally many buckets.
+    0 where one bucket is on top in both.
     """
-    counts = [
-        torch.bincount(d.resampled["mean"].nan_to_num(-torch.inf).argmax(1), minlength=len(d.mean)).double()
-        for d in (first, second)
-    ]
-    one, other = (count / count.sum() for count in counts)
-    return 1 - float(one @ other)
+    points, draws = zip(*((d.mean[None], d.resampled["mean"]) for d in (first, second)), strict=True)
+    apart = [(_top(one) - _top(other)).abs().double() for one, other in (points, draws)]
+    low, high = central_interval(apart[1])
+    return int(apart[0]), (float(low), float(high))
+
+
+def _top(sums: Float[Tensor, "draws n_buckets"]) -> Tensor:
+    return sums.nan_to_num(-torch.inf).argmax(1)
 
 
 def _corrected(sums: Tensor, bucket_sizes: Sequence[int]) -> Tensor:
