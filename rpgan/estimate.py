@@ -88,44 +88,54 @@ def experiments(notebook: Path, profile: str, parameters: Mapping[str, Any]) -> 
     return names
 
 
-def amounts(notebook: Path) -> dict[str, dict[str, str]]:
+def values_by_profile(notebook: Path) -> dict[str, dict[str, str]]:
     """Returns what each profile takes for a parameter of a chapter, as its call of `settings` has it.
 
-    Numbers are written out, all else is code: what `present(...)` gives depends on what is there.
+    Numbers are written out, names stand for what they name, and all else is code.
     """
-    found: dict[str, dict[str, str]] = {}
-    for text in _sources(notebook):
-        nodes = list(ast.walk(ast.parse(text)))
-        assigned = {
-            target.id: node.value
-            for node in nodes
-            if isinstance(node, ast.Assign)
-            for target in node.targets
-            if isinstance(target, ast.Name)
-        }
-        for call in nodes:
-            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "settings":
-                for keyword in call.keywords:
-                    value = keyword.value
-                    table = _by_profile(assigned.get(value.id) if isinstance(value, ast.Name) else value)
-                    found[str(keyword.arg)] = {name: _told(node, text) for name, node in table.items()}
-    return found
+    nodes = [node for text in _sources(notebook) for node in ast.walk(ast.parse(text))]
+    names = dict(pair for node in nodes if isinstance(node, ast.Assign) for pair in _assigned(node))
+    return {
+        str(keyword.arg): {name: _told(value, names) for name, value in _by_profile(keyword.value, names)}
+        for call in nodes
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "settings"
+        for keyword in call.keywords
+    }
 
 
-def _by_profile(node: ast.AST | None) -> dict[str, ast.AST]:
-    """Returns the parts of a table with a value for every profile; nothing for what is no such table."""
+def _assigned(node: ast.Assign) -> Iterator[tuple[str, ast.expr]]:
+    """Yields the names that a statement gives to what it has in the same places."""
+    for target in node.targets:
+        if isinstance(target, ast.Name):
+            yield target.id, node.value
+        elif isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+            places = zip(target.elts, node.value.elts, strict=False)
+            yield from ((name.id, value) for name, value in places if isinstance(name, ast.Name))
+
+
+def _by_profile(node: ast.expr, names: Mapping[str, ast.expr]) -> Iterator[tuple[str, ast.expr]]:
+    """Yields profiles and their values in a table of them, or of one value for all."""
+    if isinstance(node, ast.Name):
+        node = names[node.id]
     if isinstance(node, ast.Dict):
-        keys = [key.value if isinstance(key, ast.Constant) else None for key in node.keys]
-        return dict(zip(PROFILES, map(node.values.__getitem__, map(keys.index, PROFILES)), strict=True))
-    if isinstance(node, ast.Call) and ast.unparse(node.func) == "dict.fromkeys":
-        return dict.fromkeys(PROFILES, node.args[1])
-    return {}
+        rows = zip(node.keys, node.values, strict=True)
+        yield from ((str(key.value), value) for key, value in rows if isinstance(key, ast.Constant))
+    elif isinstance(node, ast.Call):  # dict.fromkeys
+        yield from ((profile, node.args[1]) for profile in PROFILES)
 
 
-def _told(node: ast.AST, text: str) -> str:
+def _told(node: ast.expr, names: Mapping[str, ast.expr]) -> str:
     if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
         return f"{node.value:,}"
-    return f"`{' '.join((ast.get_source_segment(text, node) or '').split())}`"
+    if isinstance(node, ast.Name) and node.id in names:
+        return _told(names[node.id], names)
+    if isinstance(node, ast.List) and len(node.elts) == 1 and isinstance(node.elts[0], ast.Starred):
+        return _told(node.elts[0].value, names)
+    if isinstance(node, ast.Call) and ast.unparse(node.func) in ("present", "together", "present_inverted"):
+        return f"what is trained of {_told(node.args[0], names)}"
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        return f"`{json.dumps(_texts_of(node.value.id, node.attr))}`"
+    return f"`{ast.unparse(node)}`".replace("'", '"')
 
 
 def _mentions(notebook: Path, profile: str, parameters: Mapping[str, Any]) -> list[str]:

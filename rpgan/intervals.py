@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+TAIL = 0.025  # on either side of an interval of 95 %
+
 
 def central_interval(
     resampled: Float[Tensor, "draws *rest"], level: float = 0.95, ignore_nan: bool = False
@@ -46,7 +48,7 @@ def t_interval(estimate: float | int, error: float | int, freedom: float | int) 
     """Returns the 95 % interval of an estimate with a standard error of so many degrees of freedom."""
     from scipy.stats import t
 
-    half = float(t.ppf(0.975, freedom)) * error
+    half = float(t.ppf(1 - TAIL, freedom)) * error
     return estimate - half, estimate + half
 
 

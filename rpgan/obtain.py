@@ -69,6 +69,11 @@ def present(experiments: Sequence[str], least: int = 1) -> list[str]:
     return found if len(found) >= least else list(experiments[:least])
 
 
+def together(experiments: Sequence[str]) -> list[str]:
+    """Names generators that say something beside each other only: all that are given, or none."""
+    return list(experiments) if all(trained(name, "book") for name in experiments) else []
+
+
 def inversion_of(generator: str) -> str:
     """Names the classifiers that read paths off this experiment's images; raises UserError for none."""
     if generator not in INVERSIONS:

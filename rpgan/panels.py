@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rpgan import durations, trained
-from rpgan.estimate import amounts, experiments
+from rpgan.estimate import experiments, values_by_profile
 from rpgan.notebooks import outdated
 from rpgan.pages import table
 from rpgan.presets import resolve
@@ -48,7 +48,7 @@ def panel(notebook: Path, root: Path = CHECKOUT) -> str:
     known = inspect_notebook(str(notebook))
     if not known:
         return ""
-    taken = amounts(notebook)
+    taken = values_by_profile(notebook)
     rows = [_row(parameter, taken.get(name, {})) for name, parameter in known.items()]
     parameters = table(["Parameter", "Type", "Default", "Meaning"], rows, "plain parameters", "18 8 38 36")
     costs = table(["Profile", "Duration", "Command"], _costs(notebook, root), "plain", "12 52 36")

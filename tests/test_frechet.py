@@ -129,7 +129,7 @@ def test_groups_hold_all_images():
 
 
 def test_the_interval_of_a_ratio_holds_the_truth_about_as_often_as_it_says():
-    """Of distances that are all shift, of two generators and real images without noise in their moments."""
+    """Both distances are squared shifts of the mean, known without error on the real side."""
     rng = torch.Generator().manual_seed(1)
     real = gaussian([0.0], [[1.0]])
     truth, n, held = (2**2 / 1**2), 400, 0

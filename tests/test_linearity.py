@@ -90,7 +90,7 @@ def test_the_price_of_linearity_needs_a_generator_with_activations(twins):
     found = three.results()
     over, under = found["resnet_over_activations"], found["resnet_standard_over_routed"]
     assert over.value * under.value == pytest.approx(1)
-    assert f"{over.value:.2f} times as close" in three.about("smoke")
+    assert f"{over.value:.2f} times that of its twin with" in three.about("smoke")
     assert replace(twins, looks={linearity.WITH_ACTIVATIONS: plain}).results() == {}
 
 

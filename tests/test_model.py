@@ -76,11 +76,11 @@ def test_the_networks_of_appendix_a_are_told_by_rates_normalisation_and_loss(cha
     assert model.is_of_appendix_a(override(EXPERIMENTS["celeba-dcgan"], changes)) is holds
 
 
-def test_a_protocol_is_all_but_instances_and_latent():
+def test_a_twin_differs_in_instances_and_latent_alone():
     routed, standard = (EXPERIMENTS[name] for name in ("cifar10-rpgan", "cifar10-gan"))
-    assert model.same_protocol(routed, standard)
-    assert not model.same_protocol(routed, override(standard, {"train.d_steps": 1}))
-    assert not model.same_protocol(routed, routed)
+    assert model.differ_in_routing_alone(routed, standard)
+    assert not model.differ_in_routing_alone(routed, override(standard, {"train.d_steps": 1}))
+    assert not model.differ_in_routing_alone(routed, routed)
 
 
 def test_a_path_costs_what_the_standard_gan_costs():

@@ -47,15 +47,18 @@ def test_a_chapter_says_what_every_profile_takes(notebook: Path) -> None:
     open_ones = {
         n for n, parameter in inspect_notebook(str(notebook)).items() if parameter["default"] == "None"
     }
-    taken = estimate.amounts(notebook)
+    taken = estimate.values_by_profile(notebook)
     assert open_ones <= taken.keys() and all(list(of) == list(PROFILES) for of in taken.values())
 
 
-def test_numbers_are_written_out_and_code_is_shown() -> None:
-    taken = estimate.amounts(CHECKOUT / "notebooks" / "08_compression.ipynb")
+def test_numbers_are_written_out_and_names_stand_for_what_they_name() -> None:
+    taken = estimate.values_by_profile(CHECKOUT / "notebooks" / "08_compression.ipynb")
     assert taken["n_images"] == {"smoke": "50", "book": "1,000", "paper": "10,000"}
-    assert taken["resnets"]["book"] == "`present(linearity.RESNETS, least=0)`"
-    assert set(estimate.amounts(CHECKOUT / "notebooks" / "01_model.ipynb")) == {"n_paths"}
+    assert taken["resnets"]["paper"] == '`["cifar10-linear", "cifar10-linear-gan", "cifar10-rpgan"]`'
+    assert taken["resnets"]["book"] == f"what is trained of {taken['resnets']['paper']}"
+    assert set(estimate.values_by_profile(CHECKOUT / "notebooks" / "01_model.ipynb")) == {"n_paths"}
+    twins = estimate.values_by_profile(CHECKOUT / "notebooks" / "04_quality.ipynb")["models"]
+    assert set(twins.values()) == {'`["cifar10-rpgan", "cifar10-gan"]`'}
 
 
 def test_durations_have_the_unit_that_suits_them() -> None:

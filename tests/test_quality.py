@@ -108,7 +108,7 @@ def test_a_further_pair_is_compared_by_its_distance_only(generator, tiny, rng):
     other = build_generator(tiny.generator, seed=2).eval()
 
     def over(pair):
-        [(key, ratio)] = twins.distance_ratio("lsun-rpgan", pair, FEATURES, every, 300, 4, rng).items()
+        [(key, ratio)] = twins.distance_over_twin("lsun-rpgan", pair, FEATURES, every, 300, 4, rng).items()
         assert key == "lsun_distance_ratio" and ratio.note == "Fréchet, two channels, 300 images"
         return ratio.interval
 

@@ -10,7 +10,7 @@ from rpgan.config import GanConfig
 from rpgan.errors import UserError
 from rpgan.experiments import EXPERIMENTS
 from rpgan.intervals import count_orders
-from rpgan.metrics.agreement import Profile, best_agreement
+from rpgan.metrics.agreement import Profile, rank_agreement
 from rpgan.metrics.color import color_distances
 from rpgan.metrics.diversity import LayerDiversity, layer_diversity, sum_table
 from rpgan.metrics.edges import edge_map
@@ -19,7 +19,7 @@ from rpgan.metrics.perceptual import FeatureDistance, load_lpips
 from rpgan.metrics.tone import Share, inversions, tonal_changes
 from rpgan.results import Result
 
-Form = tuple[LayerDiversity, str]  # and which of its forms, mean or ratio_mean
+Form = tuple[LayerDiversity, str]  # a diversity, and in which form it ranks: mean or ratio_mean
 # uint8 groups (g, k, c, h, w) -> symmetric (g, k, k), one or more by name
 Measure = Callable[[Tensor], dict[str, Tensor]]
 CHANNELS = ("red", "green", "blue")
@@ -122,8 +122,13 @@ def pair_sum_tables(
 def diversities(
     tables: Mapping[str, Float[Tensor, "routes n_buckets"]], bucket_sizes: Sequence[int], rng: torch.Generator
 ) -> dict[str, LayerDiversity]:
-    """D of every bucket in every column, in all its forms."""
-    return {name: layer_diversity(table, bucket_sizes, rng) for name, table in tables.items()}
+    """D of every bucket in every column, in all its forms; the bootstrap draws the same routes for all."""
+    drawn = {}
+    before = rng.get_state()
+    for name, table in tables.items():
+        rng.set_state(before)
+        drawn[name] = layer_diversity(table, bucket_sizes, rng)
+    return drawn
 
 
 def by_kind(
@@ -152,8 +157,9 @@ def buckets_differ(table: Float[Tensor, "routes n_buckets"]) -> float:
 def least_agreement(pairs: Iterable[tuple[Form, Form]], n_routes: int) -> Result | None:
     """Spearman's correlation, in [−1, 1], of two rankings of the buckets, for the pair that agrees least.
 
-    The interval, of 95 %, is over the bootstrap's draws of routes, each of which has its own least pair.
-    Buckets without a D are left out, and so are pairs in which fewer than two are left; None if all are.
+    The interval, of 95 %, is that pair's, over the bootstrap's draws of routes. A ranking in which all are
+    equal agrees with none: 0. Buckets without a D are left out, and so are pairs in which fewer than two are
+    left; None if all are.
     """
     found = []
     for pair in pairs:
@@ -162,10 +168,10 @@ def least_agreement(pairs: Iterable[tuple[Form, Form]], n_routes: int) -> Result
         if both.sum() > 1:
             draws = [d.resampled[form] for d, form in pair]
             one, other = (Profile(v[both], drawn[:, both]) for v, drawn in zip(values, draws, strict=True))
-            found.append((one, other))
+            found.append(rank_agreement(one, other))
     if not found:
         return None
-    least = best_agreement([found])
+    least = min(found, key=lambda agreement: agreement.value)
     return Result(least.value, n_routes, interval=(least.low, least.high))
 
 

@@ -15,7 +15,7 @@ from rpgan.datasets import load_dataset
 from rpgan.errors import UserError
 from rpgan.images import all_distinct, to_uint8
 from rpgan.metrics.features import Extractor, load_extractor
-from rpgan.metrics.frechet import Groups, Moments, distance_ratio, frechet_distance
+from rpgan.metrics.frechet import GROUPS, Groups, Moments, distance_ratio, frechet_distance
 from rpgan.metrics.normality import Shape, shape_of
 from rpgan.models.generator import RandomPathGenerator, build_generator
 from rpgan.presets import resolve
@@ -127,7 +127,7 @@ def results(
 
 @dataclass(frozen=True)
 class Look:
-    """What is measured of one generator without non-linearities."""
+    """What is measured of one generator."""
 
     images: UInt8[Tensor, "k c h w"]  # the first of them
     additivity: float
@@ -192,7 +192,7 @@ class Twins:
                 f"components and {shares[1]:.0%} of its twin's are told from a Gaussian, 5 % of a Gaussian's."
             )
             if over := found.get("resnet_over_activations"):
-                told += f" {WITH_ACTIVATIONS}, which has activations, is {over.value:.2f} times as close."
+                told += f" The routed one's is {over.value:.2f} times that of its twin with activations."
             return told
         absent = [name for name in TWINS if not satisfies(name, resolve(name, profile))]
         if absent:
@@ -236,12 +236,13 @@ def _drawn(
     generator: RandomPathGenerator, extractor: Extractor, n: int, rng: torch.Generator
 ) -> tuple[Tensor, Tensor, Groups]:
     """Draws n images in batches: the first, grids of all before the Tanh, moments of all in features."""
-    features, grids, first = [], [], torch.empty(0)
+    groups, grids, first = tuple(Moments() for _ in range(GROUPS)), [], torch.empty(0)
     for start in range(0, n, BATCH):
         k = min(BATCH, n - start)
         raw = before_tanh(generator, generator.sample_paths(k, rng), generator.sample_latents(k, rng))
         images = to_uint8(raw.tanh().float())
-        features.append(extractor(images).cpu())
+        for group, features in zip(groups, extractor(images).tensor_split(GROUPS), strict=True):
+            group.update(features)
         grids.append(F.adaptive_avg_pool2d(raw, 8).flatten(1))
         first = images if start == 0 else first
-    return first, torch.cat(grids), Moments.grouped(torch.cat(features))
+    return first, torch.cat(grids), groups

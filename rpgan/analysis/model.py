@@ -120,7 +120,7 @@ def is_of_appendix_a(config: GanConfig) -> bool:
     return adam and plain and config.loss.name == "wgan-gp"
 
 
-def same_protocol(routed: GanConfig, standard: GanConfig) -> bool:
+def differ_in_routing_alone(routed: GanConfig, standard: GanConfig) -> bool:
     """Whether two experiments differ in name, instances and latent alone (section 4)."""
     settings = [flatten(config) for config in (routed, standard)]
     differing = {key for key, value in settings[0].items() if value != settings[1][key]}

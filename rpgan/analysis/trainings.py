@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import torch
 
 from rpgan.config import GanConfig
 from rpgan.metrics.prd import PrdCurve
@@ -17,6 +18,7 @@ from rpgan.metrics.seeds import (
     ratio_of_means,
     welch_interval,
 )
+from rpgan.metrics.shares import share
 from rpgan.presets import resolve
 from rpgan.results import Result
 
@@ -88,13 +90,13 @@ class Contest:
         ]
         return Spread(tuple(step * cost for step, cost in reached if step is not None))
 
-    def reaching(self) -> float:
+    def reaching(self) -> Result:
         """Share of RPGAN's trainings that reach the mean of the standard GAN's best distances."""
         bests = {
             kind: [min(row.curve["values"]) for row in self.trainings[kind]] for kind in (RPGAN, STANDARD)
         }
         goal = sum(bests[STANDARD]) / len(bests[STANDARD])
-        return sum(best <= goal for best in bests[RPGAN]) / len(bests[RPGAN])
+        return share(torch.tensor([best <= goal for best in bests[RPGAN]]))
 
     def curves(self) -> dict[str, dict[str, tuple[PrdCurve, PrdCurve, PrdCurve]]]:
         """Extractor → kind → mean over trainings of precision and recall at every angle, least and largest.
@@ -128,7 +130,7 @@ class Contest:
             "distance_ratio": self._ratio(RPGAN, STANDARD, self.distance),
             "training_time_ratio": _ratio(self.times(RPGAN), self.times(STANDARD)),
             "data_ratio": _ratio(self.updates(RPGAN), self.updates(STANDARD)),
-            "reaches_standard": Result(self.reaching(), len(self.trainings[RPGAN]), "of trainings"),
+            "reaches_standard": self.reaching(),
         }
         for other in self.scores[1:]:
             if other.startswith("frechet"):

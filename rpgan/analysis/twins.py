@@ -14,7 +14,7 @@ from rpgan.results import Result
 BATCH = 250  # images in memory at once
 
 
-def distance_ratio(
+def distance_over_twin(
     experiment: str,
     pair: Sequence[RandomPathGenerator],
     extractor: Extractor,

@@ -84,10 +84,7 @@ def layer_diversity(
 
 
 def tops_apart(first: LayerDiversity, second: LayerDiversity) -> tuple[int, tuple[float, float]]:
-    """How many buckets lie between those of largest S in two generators, and its 95 % bootstrap interval.
-
-    0 where one bucket is on top in both.
-    """
+    """How many places apart two generators' buckets of largest S are, and its 95 % bootstrap interval."""
     points, draws = zip(*((d.mean[None], d.resampled["mean"]) for d in (first, second)), strict=True)
     apart = [(_top(one) - _top(other)).abs().double() for one, other in (points, draws)]
     low, high = central_interval(apart[1])

@@ -116,7 +116,8 @@ def distance_ratio(a: Groups, b: Groups, real: Moments) -> tuple[float, tuple[fl
     one, other = (
         [frechet_distance(Moments.merged(of), real) for of in side] for side in zip(*left_out, strict=True)
     )
-    if not (min(one) > 0 and min(other) > 0):
+    rounding = 1e-9 * float(np.trace(real.covariance))
+    if min(*one, *other) <= rounding:
         raise UserError(
             "a ratio of Fréchet distances of which one is 0; expected images that are not the real ones"
         )

@@ -8,10 +8,9 @@ from statistics import fmean, stdev
 import numpy as np
 
 from rpgan.errors import UserError
-from rpgan.intervals import t_interval
+from rpgan.intervals import TAIL, t_interval
 
 Interval = tuple[float, float]
-TAIL = 0.025  # all intervals here are of 95 %
 
 
 @dataclass(frozen=True)
