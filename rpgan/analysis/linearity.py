@@ -183,16 +183,18 @@ class Twins:
 
     def about(self, profile: str) -> str:
         """Says in a sentence what the two differ in, or why there is nothing to see."""
-        if found := self.results():
-            ratio = found["resnet_standard_over_routed"].value
-            shares = [found[f"resnet_bent_share{of}"].value for of in ("", "_standard")]
+        if self.looks.keys() >= set(TWINS):
+            routed, standard = (self.looks[name] for name in TWINS)
+            ratio = standard.distance / routed.distance
+            shares = routed.shape.bent_share, standard.shape.bent_share
             told = (
                 f"The distance of the standard twin is {ratio:.2f} times that of the routed generator, in "
                 f"the features {self.features}; before the Tanh, {shares[0]:.0%} of the routed generator's "
                 f"components and {shares[1]:.0%} of its twin's are told from a Gaussian, 5 % of a Gaussian's."
             )
-            if over := found.get("resnet_over_activations"):
-                told += f" The routed one's is {over.value:.2f} times that of its twin with activations."
+            if plain := self.looks.get(WITH_ACTIVATIONS):
+                over = routed.distance / plain.distance
+                told += f" The routed one's is {over:.2f} times that of its twin with activations."
             return told
         absent = [name for name in TWINS if not satisfies(name, resolve(name, profile))]
         if absent:

@@ -129,14 +129,16 @@ def differ_in_routing_alone(routed: GanConfig, standard: GanConfig) -> bool:
 
 def distinct_images(generator: RandomPathGenerator) -> int:
     """Number of different images among those of all paths of a generator small enough to enumerate."""
-    images = render(generator, paths.enumerate_all(generator.bucket_sizes))
-    return len(images.flatten(1).unique(dim=0))
+    return _distinct(generator, paths.enumerate_all(generator.bucket_sizes))
 
 
 def distinct_variations(generator: RandomPathGenerator, bucket: int) -> int:
     """Number of different images where one bucket varies, counted from 0, and all others are frozen."""
     path = torch.zeros(len(generator.bucket_sizes), dtype=torch.int64)
-    routes = paths.vary(path, bucket, range(generator.bucket_sizes[bucket]))
+    return _distinct(generator, paths.vary(path, bucket, range(generator.bucket_sizes[bucket])))
+
+
+def _distinct(generator: RandomPathGenerator, routes: Tensor) -> int:
     return len(render(generator, routes).flatten(1).unique(dim=0))
 
 
