@@ -170,6 +170,17 @@ def test_published_rows_come_back_if_they_are_of_today(tmp_path, monkeypatch):
         load_sweep("seeds", "smoke")
 
 
+def test_two_disks_publish_one_table_and_train_what_it_lacks(tmp_path, monkeypatch):
+    sweep = of_seeds(2)
+    first = run_sweep(sweep, "smoke", shard=(0, 2))
+    path = table.publish(sweep, first)
+    monkeypatch.setenv("RPGAN_BUILD", str(tmp_path / "another disk"))
+    second = run_sweep(sweep, "smoke", known=table.published_rows("seeds", "smoke"))
+    assert [row.seed for row in second.rows] == [1]
+    assert table.publish(sweep, second) == path
+    assert list(table.published_rows("seeds", "smoke").values()) == [*first.rows, *second.rows]
+
+
 def test_a_chapter_never_begins_a_sweep_under_book(monkeypatch):
     monkeypatch.setattr(run, "run_sweep", lambda *a, **k: pytest.fail("began to train"))
     monkeypatch.setitem(SWEEPS, "seeds", of_seeds(1))

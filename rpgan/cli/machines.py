@@ -28,15 +28,15 @@ def sweep_command(
     gpus: Annotated[float | None, typer.Option(help="GPUs a trial on Ray; 1 where there are any.")] = None,
     cpus: Annotated[float, typer.Option(help="CPU cores a trial on Ray.")] = 1,
     retries: Annotated[int, typer.Option(help="New starts of a trial whose machine was lost.")] = 3,
-    publish: Annotated[
-        bool, typer.Option(help="Copy the table to data/results, where chapters read.")
-    ] = False,
+    missing: Annotated[bool, typer.Option("--missing", help="Only trials that data/results lacks.")] = False,
+    publish: Annotated[bool, typer.Option(help="Add the rows to data/results, where chapters read.")] = False,
 ) -> None:
     """Train an experiment at many settings and seeds; the same command again resumes and skips."""
     from rpgan import sweep as sweeps
     from rpgan.sweep.points import find_sweep
     from rpgan.sweep.run import in_this_process
-    from rpgan.sweep.table import published_path, save_table
+    from rpgan.sweep.table import publish as publish_table
+    from rpgan.sweep.table import published_rows
 
     if bool(name) and points is not None:
         raise UserError(f"got the sweep {name} and --points {points}; expected one of them")
@@ -49,10 +49,10 @@ def sweep_command(
         from rpgan.sweep.cluster import on_ray
 
         runner = partial(on_ray, address=ray, device=device, gpus=gpus, cpus=cpus, retries=retries)
-    table = sweeps.run_sweep(sweep, profile, shard=_parse_shard(shard), runner=runner)
+    known = published_rows(sweep.name, profile) if missing else ()
+    table = sweeps.run_sweep(sweep, profile, shard=_parse_shard(shard), runner=runner, known=known)
     if publish:
-        save_table(table, published_path(sweep.name, profile))
-        print(f"published {published_path(sweep.name, profile)}")
+        print(f"published {publish_table(sweep, table)}")
 
 
 def _parse_shard(text: str) -> tuple[int, int]:

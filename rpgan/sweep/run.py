@@ -1,6 +1,6 @@
 """Running the trials of a sweep: here, one after the other, or wherever a cluster puts them."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -44,25 +44,28 @@ def run_sweep(
     shard: tuple[int, int] = (0, 1),
     runner: Runner = in_this_process,
     report: Callable[[str], None] = print,
+    known: Container[str] = (),
 ) -> Table:
     """Runs the trials of a sweep, or every k-th from the i-th on for the shard (i, k); returns all rows.
 
-    The table is written after every trial. Interrupted trials are resumed, finished ones skipped. Raises
-    UserError for a shard that does not exist, and at the end if trials failed.
+    The table is written after every trial. Interrupted trials are resumed, finished ones skipped, and those
+    whose digest is `known`, since their rows are kept elsewhere. Raises UserError for a shard that does not
+    exist, and at the end if trials failed.
     """
     part, parts = shard
     if not 0 <= part < parts:
         raise UserError(f"shard {part}/{parts}; expected I/K with I from 0 to K - 1, e.g. 0/2 and 1/2")
     trials = plan(sweep, profile)
+    own = [trial for trial in trials[part::parts] if trial.digest not in known]
     path, failures = table_path(sweep.name, trials), []
-    for trial, error in runner(trials[part::parts]):
+    for trial, error in runner(own):
         table = collect(sweep, profile, trials)
         save_table(table, path)
         failures += [f"{trial.directory.name}: {error}"] if error else []
         report(f"{sweep.name}: {len(table.rows)} of {table.points} trials; {path}")
         report("\n".join(lines(table)) if table.rows else f"{trial.directory.name}: {error}")
     if failures:
-        raise UserError(f"{len(failures)} of {len(trials[part::parts])} trials failed: {'; '.join(failures)}")
+        raise UserError(f"{len(failures)} of {len(own)} trials failed: {'; '.join(failures)}")
     return collect(sweep, profile, trials)
 
 

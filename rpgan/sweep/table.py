@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from rpgan.errors import UserError
@@ -40,7 +40,7 @@ def read_table(name: str, profile: str) -> Table:
     A row serves only if it was trained and scored exactly as the sweep says today.
     """
     trials = plan(find_sweep(name), profile)
-    published = {row.digest: row for row in _read(published_path(name, profile))}
+    published = published_rows(name, profile)
     rows = [row for trial in trials if (row := published.get(trial.digest) or read_row(trial))]
     return Table(name, profile, len(trials), tuple(rows))
 
@@ -66,14 +66,31 @@ def save_table(table: Table, path: Path) -> None:
     save(path, {"format": FORMAT, **asdict(table)})
 
 
-def _read(path: Path) -> list[Row]:
+def publish(sweep: Sweep, table: Table) -> Path:
+    """Writes the published file of a sweep: a table's rows, and those published before that it lacks.
+
+    So that machines without a common disk can share a sweep. Rows of another protocol are dropped.
+    """
+    rows = published_rows(sweep.name, table.profile) | {row.digest: row for row in table.rows}
+    trials, path = plan(sweep, table.profile), published_path(sweep.name, table.profile)
+    kept = tuple(rows[trial.digest] for trial in trials if trial.digest in rows)
+    save_table(replace(table, rows=kept), path)
+    return path
+
+
+def published_rows(name: str, profile: str) -> dict[str, Row]:
+    """Returns the published rows of a sweep by their digests; none where nothing was published.
+
+    Raises UserError for a file that is no table.
+    """
+    path = published_path(name, profile)
     if not path.exists():
-        return []
+        return {}
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document["format"] != FORMAT:
             raise UserError(f"format {document['format']}, expected {FORMAT}")
-        return [row_of(row) for row in document["rows"]]
+        return {row.digest: row for row in map(row_of, document["rows"])}
     except (OSError, KeyError, TypeError, ValueError) as error:  # UserError is one of the last
         raise UserError(f"{path} is not a table of a sweep ({error}); restore it") from None
 
