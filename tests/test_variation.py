@@ -1,7 +1,12 @@
 """Variation grids: one bucket varies, everything else stays."""
 
+import re
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from rpgan import paths
 from rpgan.analysis.variation import (
@@ -15,7 +20,9 @@ from rpgan.analysis.variation import (
 from rpgan.config import GeneratorConfig
 from rpgan.images import to_uint8
 from rpgan.models.generator import build_generator, render
+from rpgan.samples import write_grid
 
+ROOT = Path(__file__).parent.parent
 SIZES = (4, 6, 1, 3)
 
 
@@ -82,3 +89,16 @@ def test_grids_are_of_random_paths_one_after_the_other(generator):
         alone = variation_grid(generator, route, 2, rng)
         assert torch.equal(grid.path, route) and torch.equal(grid.original, alone.original)
         assert all(torch.equal(grid.rows[bucket], row) for bucket, row in alone.rows.items())
+
+
+def test_the_first_picture_of_readme_and_book_is_what_its_command_draws(tmp_path):
+    readme, page = (ROOT / "README.md").read_text(), (ROOT / "book" / "ledger.md").read_text()
+    [model] = re.findall(r"`rpgan grid ([\w-]+)`", readme)
+    assert f"`rpgan grid {model}`" in page and "_static/variation.png" in page
+    write_grid(model, 8, 0, tmp_path / "drawn.png")
+    drawn, kept = (
+        np.asarray(Image.open(path).convert("RGB"), dtype=float)
+        for path in (tmp_path / "drawn.png", ROOT / "book" / "_static" / "variation.png")
+    )
+    assert drawn.shape == kept.shape
+    assert np.abs(drawn - kept).mean() < 1  # of 255: letters may be drawn by another version
