@@ -56,3 +56,23 @@ def jackknife_error(without: Sequence[float]) -> float:
     """Returns the standard error of an estimate from what it is without each of at least two equal groups."""
     groups, mean = len(without), math.fsum(without) / len(without)
     return math.sqrt((groups - 1) / groups * math.fsum((value - mean) ** 2 for value in without))
+
+
+def rank_interval(correlation: float, n: int) -> tuple[float, float]:
+    """Returns the 95 % interval of Spearman's correlation of n units, at least four, taken as a sample.
+
+    Fisher's transform with the error of Bonett and Wright (2000), eq. 3; a perfect order counts as half a
+    step short of it. With n = 5 it holds nearly everything, which is what so few units tell.
+    """
+    most = 1 - 6 / (n * (n**2 - 1))
+    inner = max(-most, min(most, correlation))
+    low, high = t_interval(math.atanh(inner), math.sqrt((1 + inner**2 / 2) / (n - 3)), math.inf)
+    return math.tanh(low), math.tanh(high)
+
+
+def folded(interval: tuple[float, float] | None) -> tuple[float, float] | None:
+    """Returns the interval of an absolute value from that of the value; None for none."""
+    if interval is None:
+        return None
+    low, high = interval
+    return (0.0 if low <= 0 <= high else min(abs(low), abs(high))), max(abs(low), abs(high))

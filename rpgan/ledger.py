@@ -14,10 +14,11 @@ from rpgan.results import Measured
 JUDGED = ("reproduced", "same order", "undecided", "not reproduced")
 VERDICTS = (*JUDGED, "shown", "not attempted at this budget")
 KINDS = ("table", "figure", "number", "prose")
-SCALES = ("any", "paper")
+SCALES = ("any", "paper", "given")
 SOURCES = ("paper", "carried over", "beyond")
 BOUNDS = ("greater", "less")  # rules that are asked of the whole of an interval
-ORDERS = ("largest", "smallest", "above", "ranks")  # rules about the order of a list, asked of every draw
+# rules about the order of a list, asked of every draw
+ORDERS = ("largest", "smallest", "above", "mostly_above", "ranks")
 SURE = 0.95  # share of the draws in which an order must hold, or fail, to be told
 
 
@@ -34,7 +35,9 @@ class Claim:
     result: str  # NOTEBOOK/key
     rule: dict[str, Any]  # what counts as reproduced: names of RULES, all of which must hold
     order: dict[str, Any] = field(default_factory=dict)  # what counts as the same order where the rule fails
-    scale: str = "paper"  # any (arithmetic, independent of training) | paper (comparable under `paper` only)
+    # any (arithmetic, independent of training) | paper (comparable under `paper` only) | given (a setting, or
+    # what holds by construction: no finding, so that its rule is a check)
+    scale: str = "paper"
     note: str = ""  # scale or protocol, or why nothing is judged
     source: str = "paper"  # paper | carried over (the paper's, judged on other data) | beyond (not its own)
 
@@ -67,6 +70,12 @@ def _above(value: Any, groups: Sequence[Sequence[int]]) -> bool:
     return min(upper) > max(lower)
 
 
+def _mostly_above(value: Any, groups: Sequence[Sequence[int]]) -> bool:
+    upper, lower = ([_numbers(value)[place - 1] for place in group] for group in groups)
+    wins = sum(a > b for a in upper for b in lower)
+    return 2 * wins > len(upper) * len(lower)
+
+
 # name of a rule → (value, published, argument) → whether it holds; positions count from 1
 RULES: dict[str, Callable[[Any, Any, Any], bool]] = {
     "within": _within,  # relative tolerance, element by element
@@ -78,6 +87,7 @@ RULES: dict[str, Callable[[Any, Any, Any], bool]] = {
     "largest": lambda v, p, places: _highest(_numbers(v)) <= set(places),  # and none beside them as large
     "smallest": lambda v, p, places: _highest([-number for number in _numbers(v)]) <= set(places),
     "above": lambda v, p, groups: _above(v, groups),  # [[1, 2], [3]]: each of the first two exceeds the third
+    "mostly_above": lambda v, p, groups: _mostly_above(v, groups),  # in more than half of the pairs
     "ranks": _ranks,  # least Spearman correlation with the published values
     "exactly": lambda v, p, wanted: _numbers(v) == _numbers(wanted),  # a list, with neither more nor fewer
     "holds": lambda v, p, wanted: v is wanted,  # a truth value that the notebook computed
@@ -104,9 +114,9 @@ def verdict(claim: Claim, measured: Measured | None) -> str:
     """Returns one of VERDICTS.
 
     A claim about trained networks can be reproduced by the paper's own budget only: under a smaller
-    profile, a rule that holds shows the same order. A rule that neither holds nor fails surely, see
-    `support`, leaves the claim undecided. Raises UserError, naming the claim, where result and rule do
-    not fit.
+    profile, a rule that holds shows the same order. What is given is no finding: it is shown while its rule
+    holds. A rule that neither holds nor fails surely, see `support`, leaves the claim undecided. Raises
+    UserError, naming the claim, where result and rule do not fit.
     """
     if measured is None:
         return "not attempted at this budget"
@@ -118,6 +128,8 @@ def verdict(claim: Claim, measured: Measured | None) -> str:
     except (UserError, ValueError, IndexError, ZeroDivisionError) as error:
         raise UserError(f"claim {claim.id}: {claim.result} does not fit its rule: {error}") from None
     if strong >= SURE:
+        if claim.scale == "given":
+            return "shown"
         comparable = claim.scale == "any" or measured.profile == "paper"
         return "reproduced" if comparable else "same order"
     if weak >= SURE:

@@ -8,7 +8,7 @@ from typing import Any
 
 from rpgan import __version__
 from rpgan.errors import UserError
-from rpgan.ledger import ORDERS, VERDICTS, Claim, Ledger, support, verdict
+from rpgan.ledger import BOUNDS, ORDERS, VERDICTS, Claim, Ledger, support, verdict
 from rpgan.operations import GPU_HOURS, gpu_hours
 from rpgan.receipts import Receipt
 from rpgan.results import Measured, processor, show, show_measured, versions
@@ -26,6 +26,7 @@ WORDS: dict[str, Callable[[Any], str]] = {
     "largest": lambda x: f"largest at {_either(x)}",
     "smallest": lambda x: f"smallest at {_either(x)}",
     "above": lambda x: f"{_listed(x[0])} above {_listed(x[1])}",
+    "mostly_above": lambda x: f"{_listed(x[0])} above {_listed(x[1])} in most pairs",
     "ranks": lambda x: f"rank correlation at least {x:g}",
     "exactly": lambda x: f"exactly {show(x)}",
     "holds": lambda x: "the chapter's test says yes" if x else "the chapter's test says no",
@@ -114,7 +115,7 @@ def _row(claim: Claim, measured: Measured | None) -> list[str]:
         claim.where,
         *(["carried over"] if claim.source == "carried over" else []),
         *([claim.note] if claim.note else []),
-        f"*counts if {rule_text(claim)}*" if claim.rule else "*not judged*",
+        _counts_if(claim),
     ]
     return [
         f"[{claim.claim}]{{#{claim.id}}}\n\n    {{.small-print}}\n    {' · '.join(small)}",
@@ -124,6 +125,12 @@ def _row(claim: Claim, measured: Measured | None) -> list[str]:
     ]
 
 
+def _counts_if(claim: Claim) -> str:
+    if not claim.rule:
+        return "*not judged*"
+    return f"*{'given; checked:' if claim.scale == 'given' else 'counts if'} {rule_text(claim)}*"
+
+
 def _here(claim: Claim, measured: Measured) -> str:
     run = f"*{measured.profile}*, {measured.device}, seed {measured.seed}"
     told = (f"{show_measured(measured)}, {run}", measured.note, draws_note(claim, measured))
@@ -131,10 +138,11 @@ def _here(claim: Claim, measured: Measured) -> str:
 
 
 def draws_note(claim: Claim, measured: Measured) -> str:
-    """Returns in which share of its draws a claim about an order holds, or that there are none."""
+    """Returns in which share of its draws a claim about an order holds, or that draws or an interval lack."""
     rules = next((r for r in (claim.rule, claim.order) if r and r.keys() <= set(ORDERS)), None)
     if rules is None:
-        return ""
+        bounded = claim.scale == "paper" and claim.rule and claim.rule.keys() <= set(BOUNDS)
+        return "no interval" if bounded and measured.interval is None else ""
     if not measured.orders:
         return "point estimates"
     drawn = sum(measured.orders.values())

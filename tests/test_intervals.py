@@ -1,8 +1,13 @@
 """Central intervals: order statistics of what was drawn."""
 
-import torch
+import math
 
-from rpgan.intervals import central_interval, count_orders, resampled_sums
+import numpy as np
+import pytest
+import torch
+from scipy.stats import spearmanr
+
+from rpgan.intervals import central_interval, count_orders, rank_interval, resampled_sums
 
 
 def test_the_middle_of_a_hundred_and_one_draws():
@@ -32,3 +37,20 @@ def test_orders_are_counted_by_ranks_whatever_the_scale():
     draws = torch.tensor([[1.0, 9.0, 2.0], [0.1, 0.3, 0.2], [5.0, 5.0, 7.0], [1.0, torch.nan, 2.0]])
     assert count_orders(draws) == {"1 3 2": 2, "1 1 2": 1}
     assert count_orders(draws[3:]) == {}
+
+
+@pytest.mark.parametrize("truth", [0.0, 0.7])
+def test_the_interval_of_a_rank_correlation_covers_it(truth):
+    """Of bivariate normals with Pearson's r, whose Spearman correlation is 6/π asin(r/2)."""
+    rng, n, held = np.random.default_rng(0), 12, 0
+    pearson = 2 * math.sin(math.pi * truth / 6)
+    for _ in range(400):
+        x, y = rng.multivariate_normal([0, 0], [[1, pearson], [pearson, 1]], n).T
+        low, high = rank_interval(float(spearmanr(x, y).statistic), n)
+        held += low <= truth <= high
+    assert 0.9 < held / 400 < 0.99
+
+
+def test_few_units_tell_next_to_nothing_even_in_perfect_order():
+    low, high = rank_interval(1.0, 4)
+    assert low < 0 < 0.99 < high <= 1 and rank_interval(-1.0, 4) == pytest.approx((-high, -low))

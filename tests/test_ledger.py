@@ -103,6 +103,13 @@ def test_a_claim_about_training_is_reproduced_by_the_papers_budget_only() -> Non
     assert verdict(CLAIM, Measured(0.5, profile="book")) == "not reproduced"
 
 
+def test_what_is_given_is_no_finding() -> None:
+    given = replace(CLAIM, scale="given", order={})
+    for profile in ("book", "paper"):
+        assert verdict(given, Measured(2.2, profile=profile)) == "shown"
+        assert verdict(given, Measured(0.5, profile=profile)) == "not reproduced"
+
+
 @pytest.mark.parametrize(
     ("rule", "yes", "no", "published"),
     [
@@ -114,6 +121,7 @@ def test_a_claim_about_training_is_reproduced_by_the_papers_budget_only() -> Non
         ({"largest": [2, 3]}, [1, 5, 2], [6, 5, 2], None),
         ({"smallest": [1]}, [1, 5, 2], [3, 5, 2], None),
         ({"largest": [1, 2]}, [5, 5, 2], [5, 2, 5], None),
+        ({"mostly_above": [[1, 2], [3, 4]]}, [5, 2, 3, 1], [4, 1, 2, 3], None),  # 3 of 4 pairs, 2 of 4
         ({"above": [[2, 3], [1]]}, [1, 5, 2], [2, 5, 2], None),
         ({"ranks": 0.9}, [10, 20, 40], [10, 40, 20], [1, 2, 3]),
         ({"exactly": [5, 10]}, [5, 10], [5, 10, 15], None),
@@ -213,7 +221,7 @@ def test_every_rule_of_the_ledger_can_judge_what_it_publishes() -> None:
     ("name", "kept", "broken"),
     [
         ("quality-comparable", [0.95, 20.8 / 18.7], [1.3]),  # better is not worse than comparable
-        ("table-3-noise", [list(range(15, 55, 5))], [[40], list(range(10, 55, 5))]),
+        ("table-3-noise", [list(range(10, 55, 5))], [[40], list(range(15, 55, 5))]),
         ("inversion-later-easy", [0.96], [0.69]),
         ("training-steps", [[450_000, 250_000, 250_000]], [[90_000, 250_000, 250_000]]),
         ("cardinality-typical", [[2048, 2970, 420]], [[2048, 2970, 3.3]]),

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from rpgan import paths
-from rpgan.analysis import quality, twins
+from rpgan import intervals, paths
+from rpgan.analysis import twins
 from rpgan.analysis.quality import REAL, Yardstick, compare, draw_sets, measure, yardsticks
 from rpgan.errors import UserError
 from rpgan.images import to_uint8
@@ -58,7 +58,7 @@ def test_a_twin_that_drops_a_class_loses_recall_and_not_precision(yardstick, rng
     assert routed.scores["precision"].mean > 0.8
     gaps = found.gaps()
     assert gaps["F8"].mean < gaps["F1/8"].mean < 0.1
-    assert found.results()["prd_gap"].note == "F8" and found.distance_ratio().value > 10
+    assert found.results()["prd_gap"].note == "F8, two channels" and found.distance_ratio().value > 10
 
 
 def test_other_real_images_are_the_floor(yardstick, rng):
@@ -108,8 +108,8 @@ def test_a_further_pair_is_compared_by_its_distance_only(generator, tiny, rng):
     other = build_generator(tiny.generator, seed=2).eval()
 
     def over(pair):
-        [(key, ratio)] = twins.distance_over_twin("lsun-rpgan", pair, FEATURES, every, 300, 4, rng).items()
-        assert key == "lsun_distance_ratio" and ratio.note == "Fréchet, two channels, 300 images"
+        [(key, ratio)] = twins.distance_over_twin("lsun-rpgan", pair, FEATURES, every, 1_200, rng).items()
+        assert key == "lsun_distance_ratio" and (ratio.note, ratio.n) == ("Fréchet, two channels", 1_200)
         return ratio.interval
 
     low, high = over([generator, generator])
@@ -141,7 +141,7 @@ def test_absent_features_are_named_and_others_used():
     [((-1.0, 2.0), (0.0, 2.0)), ((1.0, 2.0), (1.0, 2.0)), ((-3.0, -1.0), (1.0, 3.0)), (None, None)],
 )
 def test_the_interval_of_a_size_comes_from_that_of_a_difference(interval, folded):
-    assert quality._folded(interval) == folded
+    assert intervals.folded(interval) == folded
 
 
 def test_there_is_a_row_a_score_and_a_panel_a_set_of_features(yardstick, rng):

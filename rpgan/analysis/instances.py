@@ -126,12 +126,18 @@ class Ablation:
     def _drawn_means(
         self, spreads: Sequence[Spread], score: str, rng: torch.Generator, n_draws: int = 1_000
     ) -> Tensor | None:
-        """Returns means as other seeds might have made them, (n_draws, points), normal about ours."""
+        """Returns means as other seeds might have made them, (n_draws, points): Student's t about ours.
+
+        All points of a draw share its deviation, which is known from few seeds itself.
+        """
         if (pooled := self.deviation(score)) is None:
             return None
+        deviation, freedom = pooled
         means = torch.tensor([spread.mean for spread in spreads], dtype=torch.float64)
-        errors = pooled[0] / torch.tensor([spread.n for spread in spreads], dtype=torch.float64).sqrt()
-        return means + errors * torch.randn(n_draws, len(means), generator=rng, dtype=torch.float64)
+        errors = deviation / torch.tensor([spread.n for spread in spreads], dtype=torch.float64).sqrt()
+        normal = torch.randn(n_draws, freedom + len(means), generator=rng, dtype=torch.float64)
+        scale = normal[:, :freedom].square().mean(1, keepdim=True).rsqrt()
+        return means + errors * scale * normal[:, freedom:]
 
     def results(self, paper: Mapping[int, float], images: int, rng: torch.Generator) -> dict[str, Result]:
         """What the ledger needs; lists over 5, 10, …, 50 only where none of them is missing."""
@@ -179,12 +185,13 @@ def ablation(rows: Iterable[Training]) -> Ablation:
     return Ablation(tuple(Point(s[0], math.prod(s), tuple(groups[s])) for s in sorted(groups)))
 
 
-def published_within_noise(paper: Mapping[int, float], deviation: float) -> list[int]:
+def published_within_noise(paper: Mapping[int, float], deviation: float, freedom: float | int) -> list[int]:
     """Numbers of instances whose FID, of one training each, exceeds the least by no more than seeds explain.
 
-    The deviation over seeds is taken as known and as the same everywhere.
+    The deviation over seeds, of so many degrees of freedom, is taken to be the same everywhere. That the
+    least was the least of several makes the true list rather longer.
     """
-    bound = 1.96 * math.sqrt(2) * deviation
+    _, bound = t_interval(0, math.sqrt(2) * deviation, freedom)
     return [n for n, value in paper.items() if value - min(paper.values()) <= bound]
 
 

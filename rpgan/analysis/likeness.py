@@ -8,7 +8,7 @@ from torch import Tensor
 
 from rpgan import paths as path
 from rpgan.images import to_uint8
-from rpgan.metrics.effective import effective_interval, effective_number
+from rpgan.metrics.effective import estimated_number
 from rpgan.models.generator import RandomPathGenerator, render
 from rpgan.results import Result
 
@@ -64,14 +64,14 @@ def summary(
     columns: dict[tuple[str, str], list[float]] = {}
     for name, found in samples.items():
         apart = [distances.mean(0) for distances in found.values()]
-        columns[name, "effective number"] = [effective_number(d) for d in apart]
+        columns[name, "effective number"] = [estimated_number(distances)[0] for distances in found.values()]
         columns[name, "mean squared change"] = [float(d.sum()) / (d.numel() - len(d)) for d in apart]
     return columns
 
 
 def effective_result(samples: Mapping[int, Float[Tensor, "routes m m"]], features: str) -> Result:
     """Effective number of instances of every bucket of several, in some features."""
-    numbers = [effective_number(distances.mean(0)) for distances in samples.values()]
+    numbers = [estimated_number(distances)[0] for distances in samples.values()]
     return Result(numbers, len(next(iter(samples.values()))), note=features)
 
 
@@ -79,12 +79,11 @@ def conclusion(
     samples: Mapping[int, Float[Tensor, "routes m m"]],
     rows: Sequence[str],
     features: str,
-    rng: torch.Generator,
 ) -> str:
     """Says how many instances of each bucket, named as in `rows`, differ; intervals are over routes."""
     numbers = []
     for row, distances in zip(rows, samples.values(), strict=True):
-        low, high = effective_interval(distances, rng)
-        numbers.append(f"{row}: {effective_number(distances.mean(0)):.1f} [{low:.1f}, {high:.1f}]")
+        number, (low, high) = estimated_number(distances)
+        numbers.append(f"{row}: {number:.1f} [{low:.1f}, {high:.1f}]")
     said = "; ".join(numbers)
     return f"Effective numbers of instances in {features}, with 95 % intervals over paths: {said}."

@@ -12,11 +12,12 @@ from torch import Tensor
 
 from rpgan.config import GanConfig
 from rpgan.errors import UserError
+from rpgan.intervals import folded
 from rpgan.metrics.features import Extractor
-from rpgan.metrics.frechet import Moments, frechet_distance
+from rpgan.metrics.frechet import Moments, distance_ratio, frechet_distance
 from rpgan.metrics.knn import density_coverage, precision_recall
 from rpgan.metrics.prd import PrdCurve, prd
-from rpgan.metrics.seeds import Spread, ratio_of_means
+from rpgan.metrics.seeds import Interval, Spread
 from rpgan.models.draws import draw
 from rpgan.models.generator import RandomPathGenerator
 from rpgan.references import available, find_reference
@@ -166,6 +167,7 @@ class Comparison:
     yardstick: Yardstick
     measured: Mapping[str, Measured]  # the routed one, its twin, REAL
     together: Mapping[str, float]  # of both generators: distance of the n images of all sets as one
+    ratio: tuple[float, Interval]  # of these, the routed one's over its twin's
     n: int
 
     def rows(self) -> Iterator[dict[str, Any]]:
@@ -189,10 +191,12 @@ class Comparison:
         return routed, twin
 
     def distance_ratio(self) -> Result:
-        """Fréchet distance of the routed generator over its twin's; the interval tells of samples only."""
-        routed, twin = (measured.scores[self.yardstick.distance] for measured in self.pair)
-        ratio, interval = ratio_of_means(routed, twin)
-        return Result(ratio, routed.n, "", interval, self.yardstick.distance)
+        """Fréchet distance of the routed generator over its twin's, of all images; the interval is over them.
+
+        Of all at once, since few images raise every distance, which draws a ratio towards 1.
+        """
+        value, interval = self.ratio
+        return Result(value, self.n, "images", interval, self.yardstick.distance_of(self.n))
 
     def gaps(self) -> dict[str, Spread]:
         """Differences of both F-scores, routed less twin, set by set."""
@@ -204,8 +208,9 @@ class Comparison:
         """What the ledger needs, and the scores behind it."""
         gaps = self.gaps()
         largest, gap = max(gaps.items(), key=lambda item: abs(item[1].mean))
+        features = self.yardstick.extractor.name
         found = {
-            "prd_gap": Result(abs(gap.mean), gap.n, "", _folded(gap.interval), largest),
+            "prd_gap": Result(abs(gap.mean), gap.n, "sets", folded(gap.interval), f"{largest}, {features}"),
             "checkpoint_distance_ratio": self.distance_ratio(),
         }
         for word, measured in zip(("rpgan", "standard"), self.pair, strict=True):
@@ -232,15 +237,9 @@ def compare(
     floor = measure([yardstick.others], yardstick.among_real(), n_runs, rng)
     joined = {name: torch.cat(sets) for name, sets in features.items()}
     together = {name: frechet_distance(yardstick.moments, Moments(of)) for name, of in joined.items()}
-    return Comparison(yardstick, measured | {REAL: floor}, together, len(next(iter(joined.values()))))
-
-
-def _folded(interval: tuple[float, float] | None) -> tuple[float, float] | None:
-    """The interval of an absolute value, from that of the value."""
-    if interval is None:
-        return None
-    low, high = interval
-    return (0.0 if low <= 0 <= high else min(abs(low), abs(high))), max(abs(low), abs(high))
+    routed, twin = map(Moments.grouped, joined.values())
+    ratio = distance_ratio(routed, twin, yardstick.moments)
+    return Comparison(yardstick, measured | {REAL: floor}, together, ratio, len(next(iter(joined.values()))))
 
 
 def _shown(spread: Spread) -> str:

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rpgan.intervals import count_orders
+from rpgan.intervals import count_orders, rank_interval
 from rpgan.metrics.agreement import Agreement, Profile, best_agreement, chance, profile, rank_agreement
 from rpgan.results import Result
 
@@ -121,16 +121,19 @@ class Roles:
                 orders = count_orders(by_noise[level].resampled)
                 found[f"{kind}_by_layer{at}"] = Result(by_noise[level].shares, self.draws, orders=orders)
                 for name, ending in ((EXCHANGE, ""), (PER_CHANGE, "_per_change")):
-                    result = _result(self.agreement(kind, level, name), self.draws)
+                    result = self._result(self.agreement(kind, level, name))
                     found[f"{kind}_rank_agreement{ending}{at}"] = result
         for kind, routed in self.routed.items():
             found[f"{kind}_by_bucket"] = Result(routed[EXCHANGE].shares)
-        found["noise_alone_agreement"] = _result(self.alone, self.draws)
+        found["noise_alone_agreement"] = self._result(self.alone)
         return {prefix + key: result for key, result in found.items()}
 
-
-def _result(agreement: Agreement, draws: int) -> Result:
-    return Result(agreement.value, draws, interval=(agreement.low, agreement.high))
+    def _result(self, agreement: Agreement) -> Result:
+        """A correlation for the ledger: what it says of layers at large, of which these few are a sample."""
+        n = len(self.routed["color"][EXCHANGE].shares)
+        low, high = rank_interval(agreement.value, n)
+        interval = min(low, agreement.low), max(high, agreement.high)
+        return Result(agreement.value, n, "layers", interval)
 
 
 def _cell(agreement: Agreement) -> str:

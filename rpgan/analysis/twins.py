@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from rpgan.metrics.features import Extractor
-from rpgan.metrics.frechet import Moments, frechet_distance
-from rpgan.metrics.seeds import Spread, ratio_of_means
+from rpgan.metrics.frechet import GROUPS, Groups, Moments, distance_ratio
 from rpgan.models.draws import draw
 from rpgan.models.generator import RandomPathGenerator
 from rpgan.results import Result
@@ -20,28 +19,23 @@ def distance_over_twin(
     extractor: Extractor,
     real: Moments,
     n: int,
-    n_sets: int,
     rng: torch.Generator,
 ) -> dict[str, Result]:
-    """Fréchet distance of a routed generator over its twin's, the mean of sets of n images each.
+    """Fréchet distance of a routed generator over its twin's, of n images each, at least as many as GROUPS.
 
     It is filed under the data set of the routed generator's experiment, e.g. `lsun_distance_ratio` of
     `lsun-rpgan`. The interval tells of the choice of images only, not of trainings.
     """
-    routed, twin = (
-        Spread(tuple(_distance(generator, extractor, real, n, rng) for _ in range(n_sets)))
-        for generator in pair
-    )
-    ratio, interval = ratio_of_means(routed, twin)
-    note = f"Fréchet, {extractor.name}, {n:,} images"
+    routed, twin = (_groups(generator, extractor, n, rng) for generator in pair)
+    ratio, interval = distance_ratio(routed, twin, real)
     data = experiment.rpartition("-")[0].replace("-", "_")
-    return {f"{data}_distance_ratio": Result(ratio, n_sets, "", interval, note)}
+    return {f"{data}_distance_ratio": Result(ratio, n, "images", interval, f"Fréchet, {extractor.name}")}
 
 
-def _distance(
-    generator: RandomPathGenerator, extractor: Extractor, real: Moments, n: int, rng: torch.Generator
-) -> float:
-    moments = Moments()
-    for start in range(0, n, BATCH):
-        moments.update(extractor(draw(generator, min(BATCH, n - start), rng)))
-    return frechet_distance(real, moments)
+def _groups(generator: RandomPathGenerator, extractor: Extractor, n: int, rng: torch.Generator) -> Groups:
+    groups = tuple(Moments() for _ in range(GROUPS))
+    for number, group in enumerate(groups):
+        size = n // GROUPS + (number < n % GROUPS)
+        for start in range(0, size, BATCH):
+            group.update(extractor(draw(generator, min(BATCH, size - start), rng)))
+    return groups

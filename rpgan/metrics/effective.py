@@ -1,10 +1,12 @@
 """How many of several things are different, from their squared distances."""
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rpgan.intervals import central_interval
+from rpgan.intervals import jackknife_error, t_interval
 
 SMALLEST = 1e-12  # of the largest distance, below which an eigenvalue is rounding
 
@@ -27,14 +29,18 @@ def effective_number(distances: Float[Tensor, "m m"]) -> float:
     return 1 + float(torch.exp(-(shares * shares.log()).sum()))
 
 
-def effective_interval(
+def estimated_number(
     distances: Float[Tensor, "samples m m"],
-    rng: torch.Generator,
-    n_resamples: int = 200,
-    level: float = 0.95,
-) -> tuple[float, float]:
-    """Percentile bootstrap interval of the effective number of the mean distances, over their samples."""
-    chosen = torch.randint(len(distances), (n_resamples, len(distances)), generator=rng)
-    numbers = torch.tensor([effective_number(distances[rows].mean(0)) for rows in chosen])
-    low, high = central_interval(numbers, level)
-    return float(low), float(high)
+) -> tuple[float, tuple[float, float]]:
+    """Returns the effective number from 1 to m that the mean of more samples tends to, and its 95 % interval.
+
+    Chance spreads the eigenvalues of a mean of few samples, which makes their number too small, and drawing
+    samples anew makes it smaller still: the jackknife over the samples, two or more, corrects it instead.
+    """
+    n, m = distances.shape[:2]
+    total = distances.double().sum(0)
+    without = [effective_number((total - sample) / (n - 1)) for sample in distances.double()]
+    value = n * effective_number(total / n) - (n - 1) * math.fsum(without) / n
+    ends = t_interval(value, jackknife_error(without), n - 1)
+    value, low, high = (min(max(number, 1.0), float(m)) for number in (value, *ends))
+    return value, (low, high)

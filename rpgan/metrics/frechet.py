@@ -24,6 +24,7 @@ class Moments:
         self.n = 0
         self.mean: NDArray[np.float64] = np.zeros(0)  # (d,)
         self.scatter: NDArray[np.float64] = np.zeros((0, 0))  # (d, d), sum of outer products about the mean
+        self._root: NDArray[np.float64] | None = None
         if features is not None:
             self.update(features)
 
@@ -55,6 +56,7 @@ class Moments:
         return tuple(cls(part) for part in features.tensor_split(GROUPS))
 
     def _merge(self, n: int, mean: NDArray[np.float64], scatter: NDArray[np.float64]) -> None:
+        self._root = None
         if self.n == 0:
             self.n, self.mean, self.scatter = n, mean, scatter
             return
@@ -69,6 +71,15 @@ class Moments:
         if self.n < 2:
             raise UserError(f"moments of {self.n} images; expected at least 2 for a covariance")
         return self.scatter / (self.n - 1)
+
+    @property
+    def root(self) -> NDArray[np.float64]:
+        """A root R of the covariance, R Rᵀ; kept, since many are compared with the same real images."""
+        if self._root is None:
+            values, vectors = np.linalg.eigh(self.covariance)
+            # Rounding makes the zero eigenvalues of a rank-deficient covariance slightly negative.
+            self._root = vectors * np.sqrt(np.clip(values, 0, None))
+        return self._root
 
     def without(self, features: Float[Tensor, "n d"]) -> "Moments":
         """Returns the moments of the others, where these features were among those counted.
@@ -93,6 +104,7 @@ Groups = tuple[Moments, ...]  # of `GROUPS` equal parts of a generator's images
 def frechet_distance(a: Moments, b: Moments) -> float:
     """Squared Fréchet distance of two Gaussians: ‖μₐ − μ_b‖² + tr Σₐ + tr Σ_b − 2 tr (ΣₐΣ_b)^½, in [0, ∞).
 
+    The root of the first covariance is kept: where many are compared with one, that one goes first.
     It is the FID only in the features "inception" (Heusel et al. 2017, eq. 6). The estimate is biased upwards
     for few images, so n belongs beside it. Raises UserError when the features differ in dimension.
     """
@@ -101,7 +113,10 @@ def frechet_distance(a: Moments, b: Moments) -> float:
         raise UserError(f"moments of {sizes} features; expected one number; use the same extractor for both")
     shift = float(np.sum((a.mean - b.mean) ** 2))
     left, right = a.covariance, b.covariance
-    spread = float(np.trace(left) + np.trace(right)) - 2 * _trace_sqrt_product(left, right)
+    # tr (ab)^½ = tr (RᵀbR)^½ for a root R of a; the second product is symmetric, so its eigenvalues are real.
+    values = np.linalg.eigvalsh(a.root.T @ right @ a.root)
+    shared = float(np.sum(np.sqrt(np.clip(values, 0, None))))
+    spread = float(np.trace(left) + np.trace(right)) - 2 * shared
     return max(0.0, shift + spread)  # equal sets differ by rounding, either way
 
 
@@ -114,7 +129,7 @@ def distance_ratio(a: Groups, b: Groups, real: Moments) -> tuple[float, tuple[fl
     """
     left_out = [(a, b), *((a[:k] + a[k + 1 :], b[:k] + b[k + 1 :]) for k in range(GROUPS))]
     one, other = (
-        [frechet_distance(Moments.merged(of), real) for of in side] for side in zip(*left_out, strict=True)
+        [frechet_distance(real, Moments.merged(of)) for of in side] for side in zip(*left_out, strict=True)
     )
     rounding = 1e-9 * float(np.trace(real.covariance))
     if min(*one, *other) <= rounding:
@@ -124,11 +139,3 @@ def distance_ratio(a: Groups, b: Groups, real: Moments) -> tuple[float, tuple[fl
     logarithms = [math.log(x / y) for x, y in zip(one, other, strict=True)]
     low, high = t_interval(logarithms[0], jackknife_error(logarithms[1:]), GROUPS - 1)
     return one[0] / other[0], (math.exp(low), math.exp(high))
-
-
-def _trace_sqrt_product(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Returns tr (ab)^½ = tr (a^½ b a^½)^½; the second product is symmetric, so its eigenvalues are real."""
-    values, vectors = np.linalg.eigh(a)
-    # Rounding makes the zero eigenvalues of a rank-deficient covariance slightly negative.
-    half = vectors * np.sqrt(np.clip(values, 0, None))
-    return float(np.sum(np.sqrt(np.clip(np.linalg.eigvalsh(half.T @ b @ half), 0, None))))

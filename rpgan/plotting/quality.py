@@ -125,11 +125,11 @@ def _nothing(what: str = "trainings") -> Figure:
     return figure
 
 
-def draw_instances(ablation: Ablation, paper: Mapping[int, float], deviation: float) -> Figure:
+def draw_instances(ablation: Ablation, paper: Mapping[int, float], spread: float) -> Figure:
     """Draws distances and, in a panel of its own, the paper's FIDs against the number of instances.
 
-    Ours: a dot for each training and the mean with its interval. The paper's: with the 95 % band of one
-    training of that deviation.
+    Ours: a dot for each training and the mean with its interval. The paper's: in a band of plus and minus
+    `spread`, which one training may be off.
     """
     scores = ablation.scores
     figure, axes = figure_of(len(scores) + 1, width=2.8 * (len(scores) + 1), ratio=0.85)
@@ -137,14 +137,8 @@ def draw_instances(ablation: Ablation, paper: Mapping[int, float], deviation: fl
         _draw_points(ax, ablation, score, color)
     values = np.array(list(paper.values()))
     _draw_line(axes[-1], list(paper), values, PAPER)
-    axes[-1].fill_between(
-        list(paper),
-        values - 1.96 * deviation,
-        values + 1.96 * deviation,
-        color=PAPER,
-        alpha=0.18,
-        linewidth=0,
-    )
+    band = values - spread, values + spread
+    axes[-1].fill_between(list(paper), *band, color=PAPER, alpha=0.18, linewidth=0)
     axes[-1].set(ylabel="FID", title="the paper")
     for ax in axes:
         ax.set_xlabel("instances a bucket")
