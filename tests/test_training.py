@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 import rpgan.training.gan
+from rpgan import paths
 from rpgan.checkpoint import load_card, load_classifier, load_generator
 from rpgan.config import ClassifierConfig, Config, DataConfig, GanConfig
 from rpgan.datasets import load_dataset
@@ -347,6 +348,18 @@ def test_only_the_trainable_prefixes_move():
     moved = {name for name, p in task.raw.named_parameters() if not torch.equal(p, before[name])}
     assert moved and all(name.startswith(prefixes) for name in moved)
     assert {name[:10] for name in moved} == {"buckets.0.", "buckets.3."}
+
+
+def test_a_batch_of_frozen_paths_moves_no_weight(monkeypatch):
+    task = gan_task({"train.trainable": ("buckets.0.instances.1.",), "train.frozen_norm": True})
+    first = {task.config.train.routing: lambda sizes, n, rng: torch.zeros(n, len(sizes), dtype=torch.int64)}
+    monkeypatch.setattr(paths, "DRAWS", first)
+    monkeypatch.setitem(
+        rpgan.training.gan.DIVERSITY, task.config.loss.diversity, lambda task, rng: torch.zeros(())
+    )
+    before = {name: p.detach().clone() for name, p in task.raw.named_parameters()}
+    assert all(loss.isfinite() for loss in step_of(task).values())
+    assert all(torch.equal(p, before[name]) for name, p in task.raw.named_parameters())
 
 
 @pytest.mark.parametrize("frozen", [True, False])

@@ -51,6 +51,11 @@ class GanTask:
         self.config, self.fabric, self.held_out = config, fabric, held_out
         self.ranks, self.batch_size = Ranks.of(fabric), train.batch_size * train.d_steps
         self.rows = self.ranks.rows(self.batch_size, train.d_steps)  # of the images of a step
+        if self.ranks.world > 1 and train.trainable and not train.frozen_norm:
+            raise UserError(
+                f"train.trainable = {train.trainable} on {self.ranks.world} devices; expected "
+                "train.frozen_norm = true: a process whose paths are all frozen has no part in shared norms"
+            )
         self.adversarial = ADVERSARIAL[config.loss.name]
         self.raw = _placed(self.ranks.joined(build_generator(config.generator, seed)), fabric)
         new: tuple[str, ...] = ()
@@ -140,7 +145,9 @@ class GanTask:
                 self.discriminator(self._generate(self.config.train.batch_size, rng))
             )
             diversity = DIVERSITY[self.config.loss.diversity](self, rng)
-            self.fabric.backward(loss - self.config.loss.diversity_weight * diversity)
+            total = loss - self.config.loss.diversity_weight * diversity
+            if total.requires_grad:  # not so where every path took frozen instances
+                self.fabric.backward(total)
         self.ranks.average_gradients(trained_by(self.g_optimizer))
         self.g_optimizer.step()
         return {"g_loss": loss.detach(), "diversity": diversity.detach()}
@@ -176,7 +183,7 @@ class GanTask:
         get_ema_multi_avg_fn(decay)(averaged, current, step)
 
     def evaluate(self) -> list[Score]:
-        """Fréchet distance of fresh samples to held-out images; it selects the best checkpoint."""
+        """Fréchet distance of samples to held-out images, always the same paths; it selects the best."""
         features, n = self.config.train.features, self.config.train.evaluate_n
         self._real = self._real or self._held_out_moments(n)
         fake = Moments()

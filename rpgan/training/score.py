@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Score:
-    """One number about a model; lower is better."""
+    """One number about a model; of those that select a checkpoint, lower is better."""
 
     name: str  # quantity and extractor, e.g. frechet_mnist-cnn
     value: float
