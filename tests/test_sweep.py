@@ -160,14 +160,16 @@ def test_published_rows_come_back_if_they_are_of_today(tmp_path, monkeypatch):
     path = table.published_path("seeds", "smoke")
     table.save_table(found, path)
     monkeypatch.setenv("RPGAN_BUILD", str(tmp_path / "elsewhere"))
-    assert load_sweep("seeds", "smoke") == found
+    assert load_sweep("seeds", "smoke") == found == obtain_sweep("seeds", "smoke")
+    assert not (tmp_path / "elsewhere").exists(), "trained again"
     document = json.loads(path.read_text())
     document["rows"][0]["digest"] = "of yesterday"
     path.write_text(json.dumps(document))
     assert load_sweep("seeds", "smoke").rows == found.rows[1:]
     path.write_text("{}")
-    with pytest.raises(UserError, match="not a table of a sweep"):
-        load_sweep("seeds", "smoke")
+    for read in (load_sweep, obtain_sweep):
+        with pytest.raises(UserError, match="not a table of a sweep"):
+            read("seeds", "smoke")
 
 
 def test_two_disks_publish_one_table_and_train_what_it_lacks(tmp_path, monkeypatch):

@@ -6,7 +6,16 @@ from typing import NamedTuple
 
 from rpgan.errors import UserError
 from rpgan.sweep.points import Sweep, find_sweep, plan
-from rpgan.sweep.table import Table, collect, lines, load_sweep, save_table, table_path
+from rpgan.sweep.table import (
+    Table,
+    collect,
+    lines,
+    load_sweep,
+    published_rows,
+    read_table,
+    save_table,
+    table_path,
+)
 from rpgan.sweep.trial import Trial, run_trial
 
 
@@ -76,9 +85,8 @@ def obtain_sweep(name: str, profile: str, device: str = "cpu") -> Table:
     """
     if profile == "book":
         return load_sweep(name, profile)
-    sweep, runner = find_sweep(name), partial(in_this_process, device=device)
-    try:
-        table = load_sweep(name, profile)
-    except UserError:
-        return run_sweep(sweep, profile, runner=runner)
-    return table if len(table.rows) == table.points else run_sweep(sweep, profile, runner=runner)
+    table = read_table(name, profile)
+    if len(table.rows) < table.points:
+        runner = partial(in_this_process, device=device)
+        run_sweep(find_sweep(name), profile, runner=runner, known=published_rows(name, profile))
+    return read_table(name, profile)
