@@ -203,7 +203,8 @@ def write_reference(
 ) -> Path:
     """Measures n training images of an experiment's data set into its reference file; returns its path.
 
-    Raises UserError for an unknown experiment, and where data or every extractor are absent.
+    Raises UserError for an unknown experiment, where the data, an extractor that was named or all of them are
+    absent, and where the file is the repository's.
     """
     if not isinstance(config := EXPERIMENTS.get(experiment), GanConfig):
         names = [name for name, known in EXPERIMENTS.items() if isinstance(known, GanConfig)]
@@ -213,7 +214,11 @@ def write_reference(
     networks, absent = available(extractors or fitting(config.data), blank, device)
     if not networks:
         raise UserError("no extractor: " + "; ".join(absent.values()))
-    path = data_root() / "references" / reference_path(config.data, shape).name  # never the repository's own
+    if extractors and absent:
+        raise UserError("; ".join(f"{name}: {why}" for name, why in absent.items()))
+    path = data_root() / "references" / reference_path(config.data, shape).name
+    if path.exists() and path.resolve().is_relative_to(COMMITTED.resolve()):
+        raise UserError(f"{path} is the repository's; expected RPGAN_DATA of your own, or that file removed")
     save_reference(measure_dataset(config.data, shape, n, seed, networks), path)
     return path
 

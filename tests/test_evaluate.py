@@ -278,6 +278,15 @@ def test_a_reference_is_written_for_an_experiment(root: Path) -> None:
         write_reference("mnist-cnn", 8, 0)
     with pytest.raises(UserError, match="no extractor: no weights of inception"):
         write_reference("sprites-rpgan", 8, 0, ("inception",))
+    with pytest.raises(UserError, match="inception: no weights"):
+        write_reference("sprites-rpgan", 8, 0, ("pixels", "inception"))
+
+
+def test_the_repositorys_reference_is_not_written_over(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(references, "COMMITTED", root)
+    write_reference("sprites-rpgan", 8, 0, ("pixels",))
+    with pytest.raises(UserError, match="is the repository's"):
+        write_reference("sprites-rpgan", 8, 0, ("pixels",))
 
 
 # The catalogue
