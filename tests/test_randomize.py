@@ -138,3 +138,29 @@ def test_other_mistakes_are_named():
 
     with pytest.raises(UserError, match="Scale cannot be re-initialised"):
         randomize(nn.Sequential(nn.Linear(2, 2), Scale()), (0, 1), 2)
+
+
+def test_a_network_keeps_its_precision():
+    net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 12), nn.Unflatten(1, (3, 2, 2))).double()
+    generator = randomize(net, split=(0, 2), n_in=3, seed=0)
+    assert generator(generator.sample_paths(5, torch.Generator().manual_seed(0))).dtype == torch.float64
+
+
+def test_other_streams_go_on_where_they_were(net, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: pytest.fail("began a GPU's stream anew"))
+    state = torch.get_rng_state()
+    module, _, split = net
+    randomize(module, split=split, n_in=2, seed=0)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_chance_is_drawn_for_every_image():
+    """Equal beginnings are shared only where they are equal: not behind Dropout, while it trains."""
+    net = nn.Sequential(nn.Linear(4, 64), nn.Dropout(0.5), nn.Linear(64, 12), nn.Unflatten(1, (3, 2, 2)))
+    generator = randomize(net, split=(0, 2), n_in=2, seed=0).train()
+    paths = torch.zeros(8, 2, dtype=torch.int64)
+    assert len(generator(paths).unique(dim=0)) == 8
+    assert len(generator.eval()(paths).unique(dim=0)) == 1
+    generator.train().strategy = "batched"
+    with pytest.raises(UserError, match="random layers"):
+        generator(torch.tensor([[0, 0], [1, 1]]))

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from rpgan.errors import UserError
 from rpgan.images import pad_to
+from rpgan.models.modes import full_float32
 from rpgan.weights import find_weights, load_lpips_network
 
 CLASSIFIERS = {
@@ -46,7 +47,8 @@ class Extractor:
         if images.dtype != torch.uint8 or images.ndim != 4 or len(images) == 0:
             got = f"images are {images.dtype} of shape {tuple(images.shape)}"
             raise UserError(f"{got}; expected uint8 (n, c, h, w) with n > 0; images.to_uint8 converts floats")
-        batches = [self.trunk(batch.to(self.device).float() / 255) for batch in images.split(batch_size)]
+        with full_float32():
+            batches = [self.trunk(batch.to(self.device).float() / 255) for batch in images.split(batch_size)]
         return torch.cat([features.float().cpu() for features in batches])
 
 

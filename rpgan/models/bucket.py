@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
 from rpgan.errors import UserError
 from rpgan.models.blocks import Layered
@@ -141,10 +143,24 @@ def copied_bytes(instance: nn.Module) -> int:
     return sum(p.numel() * p.element_size() for p in instance.parameters())
 
 
+def has_norms(instance: nn.Module) -> bool:
+    """Whether what a layer makes of a row depends on the rows beside it."""
+    return any(isinstance(part, _BatchNorm) for part in instance.modules())
+
+
+def by_chance(instance: nn.Module) -> bool:
+    """Whether an instance has layers that draw numbers when they train."""
+    return any(isinstance(part, _DropoutNd | nn.RReLU) and part.training for part in instance.modules())
+
+
 def _unstackable(instance: nn.Module) -> str:
     """Says what keeps instances from being run as one; empty where nothing does."""
     if next(instance.buffers(), None) is not None:
         return "buffers"
+    if has_norms(instance):
+        return "norms over a batch"
+    if by_chance(instance):
+        return "random layers"
     return "" if next(instance.parameters(), None) is not None else "no parameters"
 
 

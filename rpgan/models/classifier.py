@@ -1,11 +1,11 @@
 """Small convolutional classifiers: offline feature extractors and readers of known factors."""
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from rpgan.config import ClassifierConfig
+from rpgan.models.modes import seeded
 
 
 class Stage(nn.Module):
@@ -50,6 +50,5 @@ class Classifier(nn.Module):
 
 def build_classifier(config: ClassifierConfig, seed: int = 0) -> Classifier:
     """Builds a classifier with random weights; the same seed gives the same weights."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return Classifier(config)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from rpgan.config import DiscriminatorConfig
 from rpgan.errors import UserError
 from rpgan.models.blocks import DownBlock, initialised, spectrally_normalised
+from rpgan.models.modes import seeded
 
 
 class Discriminator(nn.Module):
@@ -46,8 +47,7 @@ def build_discriminator(
     """Builds a discriminator with random weights; the same seed gives the same weights."""
     if config.architecture not in ARCHITECTURES:
         raise UserError(f"architecture {config.architecture!r}; expected one of {', '.join(ARCHITECTURES)}")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         discriminator = Discriminator(ARCHITECTURES[config.architecture](config, image_shape))
         if config.spectral_norm:
             spectrally_normalised(discriminator)

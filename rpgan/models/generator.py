@@ -12,8 +12,8 @@ from rpgan import paths as path
 from rpgan.config import GeneratorConfig
 from rpgan.errors import UserError
 from rpgan.models.blocks import UpBlock, UpConv, activation, conv3x3, initialised
-from rpgan.models.bucket import Bucket
-from rpgan.models.modes import eval_mode
+from rpgan.models.bucket import Bucket, by_chance, has_norms
+from rpgan.models.modes import eval_mode, full_float32, seeded
 
 RENDERED = 128  # images a call of the generator: larger ones leave the caches of a CPU
 
@@ -93,9 +93,10 @@ class RandomPathGenerator(nn.Module):
         return self.latent, torch.zeros(n, dtype=torch.int64)
 
     def _may_share(self, latents: Tensor | None) -> bool:
-        """Whether equal beginnings give equal activations, which BatchNorm in the first bucket forbids."""
-        stateless = next(self.buckets[0].buffers(), None) is None
-        return latents is None and self.latent is not None and (stateless or not self.training)
+        """Whether equal beginnings give equal activations: not with norms or chance in the first bucket."""
+        if latents is not None or self.latent is None:
+            return False
+        return not self.training or not (by_chance(self.buckets[0]) or has_norms(self.buckets[0]))
 
 
 def _drawn(shape: Sequence[int]) -> Tensor:
@@ -135,7 +136,7 @@ def render(
     Paths are sorted and repeated ones generated once, so that beginnings are shared within a batch.
     """
     device = next(generator.parameters()).device
-    with eval_mode(generator):
+    with eval_mode(generator), full_float32():
         if latents is not None:
             pairs = zip(paths.split(batch_size), latents.split(batch_size), strict=True)
             return torch.cat([generator(p, z.to(device)).float().cpu() for p, z in pairs])
@@ -157,8 +158,7 @@ def build_generator(config: GeneratorConfig, seed: int = 0) -> RandomPathGenerat
         )
     if len(config.image_shape) != 3:
         raise UserError(f"image_shape {config.image_shape}; expected (channels, height, width)")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return ARCHITECTURES[config.architecture](config)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from rpgan.config import InversionConfig
 from rpgan.errors import UserError
 from rpgan.images import to_float
-from rpgan.models.modes import eval_mode
+from rpgan.models.modes import eval_mode, seeded
 
 KERNELS = (5, 1, 1, 5, 1, 1, 3, 1)  # of all convolutions but the last, Lin et al. (2014), CIFAR-10
 POOLED = (2, 5)  # convolutions that a pooling follows
@@ -85,6 +85,5 @@ def build_inverter(config: InversionConfig, seed: int = 0) -> Inverter:
 
     Raises UserError for another number of widths and where no bucket has two instances.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return Inverter(config)

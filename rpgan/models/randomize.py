@@ -10,6 +10,7 @@ from torch import nn
 from rpgan.errors import UserError
 from rpgan.models.bucket import Bucket
 from rpgan.models.generator import RandomPathGenerator
+from rpgan.models.modes import seeded
 
 
 def randomize(
@@ -47,16 +48,18 @@ def randomize(
         raise UserError(f"others {others!r}; expected one of {', '.join(VARIANTS)}")
     # A stream of its own: a network that was itself built after manual_seed(seed) must not be drawn again.
     stream = np.random.SeedSequence((seed, 1)).generate_state(1, np.uint64)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(stream[0] >> 1))
+    weight, source = next(module.parameters(), torch.empty(0)), deepcopy(module).cpu()
+    with seeded(int(stream[0] >> 1)):
         buckets = [
-            Bucket([deepcopy(module[a:b]), *(VARIANTS[others](module[a:b]) for _ in range(size - 1))])
+            Bucket([deepcopy(source[a:b]), *(VARIANTS[others](source[a:b]) for _ in range(size - 1))])
             for a, b, size in zip(split, ends, sizes, strict=True)
         ]
         shape = tuple(latent_shape) if latent_shape is not None else _input_shape(module)
         generator = RandomPathGenerator(buckets, [nn.Identity() for _ in buckets], shape, latent)
-        generator.training = module.training  # its layers keep their own modes
-        return generator
+    if generator.latent is not None:
+        generator.latent.data = generator.latent.data.to(weight.dtype)
+    generator.training = module.training  # its layers keep their own modes
+    return generator.to(weight.device)
 
 
 def _input_shape(module: nn.Sequential) -> tuple[int, ...]:
