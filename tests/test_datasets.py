@@ -1,6 +1,7 @@
 """Datasets: what is read is what was written, and what cannot be read is one clear line."""
 
 import gzip
+import pickle
 import struct
 import zipfile
 from collections.abc import Callable
@@ -377,6 +378,13 @@ def test_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.tried("fault", "a damaged entry of a zip", "one line that names the entry")
+def test_a_zip_goes_to_a_worker_that_was_spawned(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "one.zip", "w") as made:
+        made.writestr("a.txt", "text")
+    there = pickle.loads(pickle.dumps(archive.open_files(tmp_path / "one.zip")))
+    assert there.read("a.txt") == b"text" and [entry.name for entry in there.entries()] == ["a.txt"]
+
+
 def test_damaged_zip_entries_are_named(tmp_path: Path) -> None:
     write_images(tmp_path / "set", ["1.png"])
     content = bytearray(pack(tmp_path / "set", tmp_path / "set.zip").read_bytes())

@@ -70,6 +70,10 @@ class Zip:
         self._process = -1
         self._open()
 
+    def __getstate__(self) -> dict[str, object]:
+        """Leaves the open file behind: a worker that was spawned opens its own."""
+        return {"path": self.path, "_process": -1}
+
     def entries(self) -> list[Entry]:
         infos = [i for i in self._open().infolist() if not i.is_dir()]
         for info in infos:

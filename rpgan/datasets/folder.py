@@ -27,6 +27,7 @@ from rpgan.places import data_root
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 # Whatever a file is called: others of Pillow's formats start programs, as EPS does.
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
+DECODER = 1  # of what is cached: another way to decode or to crop takes the next number
 IN_MEMORY = 2 * 2**30  # bytes, decoded, up to which a set is decoded once
 MOST_PIXELS = 80_000_000  # of one image
 SPLITS = ("train", "test")
@@ -176,7 +177,7 @@ def _cached(decoded: FolderImages, entries: Sequence[Entry]) -> NDArray[np.uint8
     Where no cache can be kept, in a data root that is read-only, they are decoded into memory.
     """
     listing = [[e.name, e.size, e.stamp] for e in entries]
-    key = hashlib.sha256(json.dumps([listing, decoded.image_shape]).encode()).hexdigest()[:32]
+    key = hashlib.sha256(json.dumps([DECODER, listing, decoded.image_shape]).encode()).hexdigest()[:32]
     target = data_root() / "raw" / "cache" / f"{key}.npy"
     if not target.exists():
         try:
