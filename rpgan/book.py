@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import FileLock
 
 from rpgan import costs, explorer, launch, notebooks, pages, panels, trained, tried
 from rpgan.errors import UserError
@@ -156,6 +157,11 @@ def build(staged: Path, builder: str = "html") -> Path:
     The profile `book` goes to `_build/html`, others beside it, so that a test takes no reader's book away.
     Raises UserError with the warnings: every one of them is an error.
     """
+    with FileLock(build_root() / ".sphinx.lock"):  # two builds at once would clear each other's workshop away
+        return _built(staged, builder)
+
+
+def _built(staged: Path, builder: str) -> Path:
     for left in build_root().glob("sphinx*"):
         shutil.rmtree(left, ignore_errors=True)
     # After a kill the last build may still be at work: it must not write into this one.

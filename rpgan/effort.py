@@ -140,7 +140,8 @@ def _source(
         there = trained(config.generator, profile, changes)
     else:
         source, there = load_config(config.generator), find(config.generator)
-    assert isinstance(source, GanConfig), f"{config.name} reads paths off the images of a generator"
+    if not isinstance(source, GanConfig):
+        raise UserError(f"{config.name} reads paths off images of {source.name}; expected a generator")
     return source.generator, there
 
 

@@ -40,6 +40,8 @@ WRITERS: dict[str, Callable[[Path, Tensor, Tensor], None]] = {".png": _write_png
 
 def write_grid(model: str | Path, n: int, seed: int, out: Path) -> None:
     """Draws one path and writes its variation grid, n alternatives a bucket, as PNG."""
+    import matplotlib.pyplot as plt
+
     from rpgan.plotting import draw_variation, figure_of, plain_style
 
     if out.suffix != ".png":
@@ -52,3 +54,4 @@ def write_grid(model: str | Path, n: int, seed: int, out: Path) -> None:
     draw_variation(ax, grid)
     with replacing(out) as aside:
         figure.savefig(aside, bbox_inches="tight", format="png")
+    plt.close(figure)

@@ -87,3 +87,8 @@ def test_a_bucket_without_instances_or_without_change_has_no_share():
     share = share_of_sums(part, part.clone(), torch.Generator().manual_seed(0))
     assert share.value.isnan().tolist() == [False, True, True]
     assert share.value[0] == share.low[0] == share.high[0] == 1
+
+
+def test_plain_channels_are_no_inversion_whatever_their_levels():
+    plain = torch.tensor([77, 100, 255, 3], dtype=torch.uint8)[:, None, None, None].expand(4, 3, 32, 32)
+    assert not inversions(plain[None]).any()

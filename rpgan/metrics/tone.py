@@ -53,11 +53,12 @@ def inversions(groups: UInt8[Tensor, "g k c h w"]) -> Float[Tensor, "g k k"]:
 
 def _moments(groups: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Returns means (g, c, k), deviations (g, c, k) and covariances (g, c, k, k) of levels in [0, 1]."""
-    values = groups.flatten(3).transpose(1, 2).double() / 255  # (g, c, k, pixels)
+    # Of whole numbers, whose sum is exact: the centred levels of a plain channel are 0, not rounding.
+    values = groups.flatten(3).transpose(1, 2).double()  # (g, c, k, pixels)
     means = values.mean(-1)
-    centred = values - means[..., None]
+    centred = (values - means[..., None]) / 255
     covariance = centred @ centred.mT / values.shape[-1]
-    return means, covariance.diagonal(dim1=2, dim2=3).sqrt(), covariance
+    return means / 255, covariance.diagonal(dim1=2, dim2=3).sqrt(), covariance
 
 
 def _differences(values: Float[Tensor, "g c k"]) -> Float[Tensor, "g c k k"]:
