@@ -103,9 +103,10 @@ def _strategies(times: Times, what: str) -> str:
 def _aims(times: Times) -> str:
     """The four aims against what was measured, each at its least favourable width."""
     rows = [
-        [aim, f"{bound} {limit:g}", _extreme(found, bound)] for aim, bound, limit, found in _ratios(times)
+        [aim, f"{bound} {limit:g}", _extreme(found, bound), _met(found, bound, limit)]
+        for aim, bound, limit, found in _ratios(times)
     ]
-    return table(["Aim", "Limit", "Measured, worst first"], rows, "plain", "50 16 34")
+    return table(["Aim", "Limit", "Measured, worst first", "Met"], rows, "plain", "44 14 30 12")
 
 
 def _ratios(times: Times) -> Iterator[tuple[str, str, float, dict[str, float]]]:
@@ -154,6 +155,12 @@ def _extreme(found: Mapping[str, float], bound: str) -> str:
         return "unmeasured"
     worst = sorted(found, key=lambda place: found[place], reverse=bound == "at most")
     return f"{found[worst[0]]:.2f} ({worst[0]}); best {found[worst[-1]]:.2f}"
+
+
+def _met(found: Mapping[str, float], bound: str, limit: float) -> str:
+    """At how many of the widths and precisions an aim is met."""
+    met = sum(value <= limit if bound == "at most" else value >= limit for value in found.values())
+    return "yes" if met == len(found) else f"at {met} of {len(found)}"
 
 
 def _operators(document: Mapping[str, Any]) -> str:

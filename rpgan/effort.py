@@ -79,7 +79,7 @@ def _told(config: Config, takes: Takes, there: Path | None) -> dict[str, Any]:
         "steps": steps,
         "real images": steps * takes.real,
         "generated images": steps * takes.generated,
-        "parameters": takes.parameters,
+        "parameters of all networks": takes.parameters,
         "memory, GiB": round(takes.memory.peak / GIB, 3),
         "disk, GiB": 0.0 if there else round(takes.disk / GIB, 3),
         GPU_HOURS: round(gpu_hours(steps * takes.operations), 2),

@@ -32,8 +32,8 @@ another is named here:
 {costs}
 """
 SETTINGS = """
-Under `book` it takes models that were trained on CPU cores; the page
-[Trained models](../book/trained.md) has their scores and curves.
+Under `book` it takes models that were trained once each, on CPU cores: no interval of theirs tells of
+another training. The page [Trained models](../book/trained.md) has their scores and curves.
 
 :::::{{dropdown}} Their settings beside the paper's
 {settings}

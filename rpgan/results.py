@@ -148,11 +148,15 @@ def show(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def show_value(result: Result) -> str:
+    """Returns a result with its unit and interval."""
+    text = f"{show(result.value)} {result.unit}".strip()
+    return text if result.interval is None else f"{text} [{', '.join(map(show, result.interval))}]"
+
+
 def show_measured(measured: Measured) -> str:
     """Returns a result with its unit, interval, sample size and any changed parameter."""
-    text = f"{show(measured.value)} {measured.unit}".strip()
-    if measured.interval is not None:
-        text += f" [{show(measured.interval[0])}, {show(measured.interval[1])}]"
+    text = show_value(measured)
     notes = [f"n = {measured.n:,}"] if measured.n is not None else []
     notes += [f"{name} = {value}" for name, value in measured.changed.items()]
     return f"{text} ({'; '.join(notes)})" if notes else text

@@ -45,7 +45,7 @@ The first {columns} images that a seed gives, none selected, of every generator 
 CURVES = """\
 :::{{figure}} {scores}
 :name: fig-trained-scores
-:alt: A small panel for each training: its score falls with the step; a dot marks the step that was kept
+:alt: A small panel for each training: its score against the step; a dot marks the step that was kept
 
 The score that chooses the checkpoint, against the step: the Fréchet distance to held-out images, or the
 error of classifiers. Logarithmic, with least and largest value; the dot is the state that was kept. {code}

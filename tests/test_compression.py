@@ -262,8 +262,8 @@ def test_results_are_said_as_they_are(rng):
     assert compression.Both(both.original, both.original + 0.5).deviation == pytest.approx(0.5)
     speeds = dict.fromkeys(("speed_least", "speed_ratio", "speed_ratio_as_trained"), Result(1.25, note="64"))
     said = compression.conclusion(both, found | speeds | {"compressed_shift": Result(0.125)}, 4, 2.5)
-    assert "With 4 products" in said and "1.50 times the original's" in said and "(64)" in said
-    assert "moved by 12% of it" in said and "The paper has ×2.5" in said
+    assert "With 4 products" in said and "1.5 [1.5, 1.5] times the original's" in said and "(64)" in said
+    assert "moved by 0.125 times it" in said and "The paper has ×2.5" in said
 
 
 def test_pairs_of_costs_and_their_storage():

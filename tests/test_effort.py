@@ -23,7 +23,7 @@ def test_a_training_is_counted_in_steps_images_and_copies_of_its_weights():
     generator, discriminator = (sum(p.numel() for p in network.parameters()) for network in networks)
     assert (row["weights"], row["steps"], row["real images"]) == ("to be trained", 7, 105)
     assert row["generated images"] == 7 * (3 + 1) * 5
-    assert row["parameters"] == generator + discriminator
+    assert row["parameters of all networks"] == generator + discriminator
     assert row["memory, GiB"] == round(training_memory(config).peak / 2**30, 3) > 0
     assert row["disk, GiB"] == round(4 * (6 * generator + 3 * discriminator) / 2**30, 3)
 
@@ -41,7 +41,7 @@ def test_a_committed_checkpoint_costs_no_training():
 
 
 def test_a_large_model_is_counted_without_its_memory():
-    assert forecast(["lsun-rpgan"], "paper")["lsun-rpgan"]["parameters"] > 730e6
+    assert forecast(["lsun-rpgan"], "paper")["lsun-rpgan"]["parameters of all networks"] > 730e6
 
 
 def test_path_classifiers_are_counted_with_the_images_that_they_read():
@@ -52,7 +52,7 @@ def test_path_classifiers_are_counted_with_the_images_that_they_read():
     parameters = sum(p.numel() for p in build_inverter(config).parameters())
     assert (row["weights"], row["steps"]) == ("to be trained", 10**9)
     assert (row["real images"], row["generated images"]) == (0, 5 * 10**9)
-    assert row["parameters"] == parameters
+    assert row["parameters of all networks"] == parameters
     assert row["memory, GiB"] == round(inversion_memory(config, generator).peak / 2**30, 3) > 0
     assert row["disk, GiB"] == round(4 * 5 * parameters / 2**30, 3)
     operations = 10**9 * inversion_step_operations(config, generator)

@@ -20,7 +20,7 @@ from rpgan.metrics.seeds import Spread
 from rpgan.models.draws import draw
 from rpgan.models.generator import RandomPathGenerator, render
 from rpgan.models.stacked import StackedLinear, rebuilt
-from rpgan.results import Result
+from rpgan.results import Result, show_value
 
 NEUTRAL = (nn.Identity, nn.Sequential)  # a sequence is what is in it
 SAME = 1e-3  # of a pixel's range of 2; one of 255 levels is 8e-3
@@ -245,6 +245,6 @@ def conclusion(both: Both, found: Mapping[str, Any], k: int, published: float) -
         f"is {storage:.1f} times faster in the same storage ({found['speed_ratio'].note}) and {trained:.1f} "
         f"times faster than the generator as trained; the least for any number of images is {least:.1f}. "
         f"The paper has ×{published:g}. With {k} products, the distance to real digits is "
-        f"{found['distance_ratio'].value:.2f} times the original's, and the images as a whole have moved by "
-        f"{found['compressed_shift'].value:.0%} of it."
+        f"{show_value(found['distance_ratio'])} times the original's, and the images have moved by "
+        f"{show_value(found['compressed_shift'])} times it (95 % over choices of products)."
     )

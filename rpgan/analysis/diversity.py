@@ -34,6 +34,7 @@ FORMS = {  # of LayerDiversity, one number a bucket, and how their keys end
 }
 
 
+SURE = 0.95  # share of the bootstrap's draws in which a ranking's ends must stay to be told
 KINDS = ("rpgan", "gan", "dcgan")  # of generators, each once for a data set in a chapter
 
 
@@ -221,7 +222,10 @@ def share_result(share: Share, bucket: int, n_routes: int) -> Result:
 
 
 def summary(experiment: str, found: Mapping[str, LayerDiversity], semantic: str) -> str:
-    """Returns a sentence on the buckets that change each kind most and least, by their shares."""
+    """Returns a sentence on the buckets that change each kind most and least, by their shares.
+
+    Buckets that other routes might have put elsewhere are said to be so.
+    """
     titles = {semantic: f"semantics ({semantic})", "color": "colour", "edges": "edges"}
     parts = []
     for name in (name for name in titles if name in found):
@@ -229,5 +233,7 @@ def summary(experiment: str, found: Mapping[str, LayerDiversity], semantic: str)
         ends = [
             int(share.nan_to_num(nan).argsort(descending=d)[0]) + 1 for d, nan in ((True, -1), (False, 2))
         ]
-        parts.append(f"{titles[name]} most in bucket {ends[0]} and least in bucket {ends[1]}")
+        held = found[name].places_held([end - 1 for end in ends])
+        sure = "" if held >= SURE else f" (both in {held:.0%} of the bootstrap's draws: not told)"
+        parts.append(f"{titles[name]} most in bucket {ends[0]} and least in bucket {ends[1]}{sure}")
     return f"{experiment} changes {', '.join(parts)}."

@@ -204,10 +204,7 @@ def pruning_curve(
     n_draws: int,
     rng: torch.Generator,
 ) -> Curve:
-    """Distance of n images after some numbers of removals, in all WAYS.
-
-    Random choices differ from draw to draw; those by least loss do not, only the paths through them.
-    """
+    """Distance of n images after some numbers of removals, in all WAYS; random choices differ by draw."""
     sizes, order = generator.bucket_sizes, removal_order(apart)
     whole = [distance(generator.sample_paths(n, rng)) for _ in range(max(3, 2 * n_draws))]
     distances: dict[str, dict[int, list[float]]] = {way: {} for way in WAYS}
@@ -223,8 +220,8 @@ def results(
 ) -> dict[str, Result]:
     """What the ledger needs: `cost` of the whole generator and of the smaller one, `same_images` of both."""
     whole, small = costs
-    counts = sorted(curve.distances["pruned"])
-    free = {way: curve.free_share(way, int(whole["instances"])) for way in WAYS}
+    counts, n_instances = sorted(curve.distances["pruned"]), int(whole["instances"])
+    free = {way: curve.free_share(way, n_instances) for way in WAYS}
     return {
         "redundant_share": free["pruned"],
         "redundant_share_merged": free["merged"],
@@ -241,10 +238,11 @@ def results(
 
 def conclusion(curve: Curve, found: Mapping[str, Result], n_instances: int) -> str:
     """Says how much can go, from `results`."""
-    whole, small = found["log10_paths"].value
+    (whole, small), at_random = found["log10_paths"].value, curve.free("random, as many a bucket")
     return (
         f"Of {n_instances} instances, {curve.free('pruned')} can go while the distance surely grows by less "
         f"than {TOLERANCE:.0%}, and with them {1 - found['parameters_left'].value:.0%} of the parameters; "
-        f"what is left still makes $10^{{{small:.1f}}}$ images out of $10^{{{whole:.1f}}}$. Of random "
-        f"instances, {curve.free('random')} could go."
+        f"what is left still makes $10^{{{small:.1f}}}$ images out of $10^{{{whole:.1f}}}$. Merged, "
+        f"{curve.free('merged')} can go; at random, {curve.free('random')}; {at_random} with as many from "
+        "each bucket as the likeness says: where that is no less, the bucket counts, not the instance."
     )

@@ -25,6 +25,20 @@ class LayerDiversity:
     share: Tensor  # S_l/ΣS_l', summed over routes, of all buckets with a D
     resampled: dict[str, Tensor]  # (draws, n_buckets) of the bootstrap, mean and ratio_mean up to a factor
 
+    def share_interval(self, level: float = 0.95) -> tuple[Tensor, Tensor]:
+        """Ends of the percentile bootstrap interval of `share` over routes."""
+        sums = self.resampled["mean"]
+        return central_interval(sums / sums.nansum(1, keepdim=True), level, ignore_nan=True)
+
+    def places_held(self, places: Sequence[int]) -> float:
+        """Share of the bootstrap's draws in which the largest share is where it is, and the least too.
+
+        `places` are the buckets of the largest and of the least share, from 0.
+        """
+        sums = self.resampled["mean"]
+        top, bottom = sums.nan_to_num(-torch.inf).argmax(1), sums.nan_to_num(torch.inf).argmin(1)
+        return float(((top == places[0]) & (bottom == places[1])).double().mean())
+
 
 def pair_sums(distances: Float[Tensor, "g k k"], images: int = 4) -> Float[Tensor, " g"]:
     """S = Σ_{i≠j} d(i, j) within each group, over ordered pairs as in eq. 1; NaN for groups of one image.

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from rpgan.analysis.attribution import Attribution, Centre
 from rpgan.plotting import PALETTE, PAPER
+from rpgan.plotting.intervals import TITLES
 
 
 def draw_matrix(
@@ -75,7 +76,7 @@ def draw_centres(ax: Axes, groups: Mapping[str, Mapping[str, Centre]], n_buckets
         places = range(len(rows), len(rows) + len(centres))
         for place, found in zip(places, centres.values(), strict=True):
             ax.plot(found.interval, [place] * 2, color=color, linewidth=2)
-        ax.plot([c.value for c in centres.values()], places, "o", color=color, label=group)
+        ax.plot([c.value for c in centres.values()], places, "o", color=color, label=TITLES.get(group, group))
         rows += centres
     ax.set_yticks(range(len(rows)), [name.replace("_", " ") for name in rows])
     ax.set_ylim(len(rows) - 0.5, -0.5)

@@ -8,6 +8,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, StrMethodFormatter
 
 from rpgan.analysis.linearity import Look
 from rpgan.metrics.normality import LIMIT
@@ -55,7 +56,9 @@ def draw_latency(ax: Axes, rows: Mapping[int, Mapping[str, Sequence[float]]], co
     ax.set_yscale("log")
     ax.set_xticks(list(counts), [f"{count:,}" for count in counts])
     ax.minorticks_off()
-    ax.set(xlabel="products kept", ylabel="microseconds an image")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ax.set(xlabel="products kept", ylabel="microseconds per image")
     ax.legend(fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
 
 
@@ -67,6 +70,8 @@ def draw_kept(ax: Axes, distances: Mapping[int, Sequence[float]], label: str) ->
     sns.lineplot(x=counts, y=values, color=PALETTE[1], errorbar=None, ax=ax)
     ax.set_xscale("log", base=2)
     ax.set_xticks(list(distances), [f"{count:,}" for count in distances])
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     ax.minorticks_off()
-    ax.set_ylim(bottom=0)
     ax.set(xlabel="products kept", ylabel=label)

@@ -62,5 +62,5 @@ def robust_bars(found: Mapping[str, LayerDiversity]) -> Bars:
 
 
 def share_bars(found: Mapping[str, LayerDiversity]) -> Bars:
-    """Each bucket's share of the sums over all buckets, without whiskers."""
-    return {name: (d.share, d.share, d.share) for name, d in found.items()}
+    """Each bucket's share of the sums over all buckets, with its bootstrap interval over routes."""
+    return {name: (d.share, *d.share_interval()) for name, d in found.items()}

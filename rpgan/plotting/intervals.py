@@ -19,6 +19,8 @@ AS_GIVEN: dict[str, Any] = {
     "estimator": lambda rows: rows.iloc[0],
     "errorbar": lambda rows: (rows.iloc[1], rows.iloc[2]),
 }
+# Of measures and groups of them, where a key is not what a reader calls it.
+TITLES = {"color": "colour", "edges": "edges²", "position": "position, size, rotation"}
 WHISKERS = {"linewidth": 0.9, "color": "#1f2430"}
 
 
@@ -27,14 +29,16 @@ def draw_groups(
 ) -> None:
     """Draws a bar for every place and name of a group, with whiskers from its lower to its upper end."""
     rows = [
-        (place, group, float(end))
+        (place, TITLES.get(group, group), float(end))
         for group, ends in groups.items()
         for place, three in zip(names, zip(*ends, strict=True), strict=True)
         for end in three
     ]
     places, kinds, values = zip(*rows, strict=True)
     own = colors or {}
-    palette = {group: own.get(group, PALETTE[k % len(PALETTE)]) for k, group in enumerate(groups)}
+    palette = {
+        TITLES.get(group, group): own.get(group, PALETTE[k % len(PALETTE)]) for k, group in enumerate(groups)
+    }
     sns.barplot(
         x=places, y=values, hue=kinds, palette=palette, saturation=1, ax=ax, err_kws=WHISKERS, **AS_GIVEN
     )
@@ -46,7 +50,7 @@ def draw_shares(ax: Axes, shares: Mapping[str, Sequence[float]], buckets: Sequen
     groups = {name: (Tensor(values),) * 3 for name, values in shares.items()}
     draw_groups(ax, groups, [f"bucket {bucket + 1}" for bucket in buckets])
     ax.set_ylabel("share of the change")
-    ax.legend()
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(shares))
 
 
 def draw_points(
