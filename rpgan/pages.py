@@ -11,7 +11,7 @@ from rpgan.errors import UserError
 from rpgan.ledger import BOUNDS, ORDERS, VERDICTS, Claim, Ledger, support, verdict
 from rpgan.operations import GPU_HOURS, gpu_hours
 from rpgan.receipts import Receipt
-from rpgan.results import Measured, processor, show, show_measured, versions
+from rpgan.results import Measured, processor, show, show_measured, show_value, versions
 
 PACKAGES = (
     *("rpgan", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "matplotlib", "lightning-fabric"),
@@ -173,7 +173,7 @@ def back_links(chapter: str, ledger: Ledger, results: Results) -> str:
 
 
 def quote(text: str, ledger: Ledger, results: Results) -> str:
-    """Returns a page with every `{{ NOTEBOOK/key }}` replaced by that result's value.
+    """Returns a page with every `{{ NOTEBOOK/key }}` replaced by that result's value and interval.
 
     Raises UserError for a chapter that the ledger does not know; a result that was not run is said so.
     """
@@ -182,7 +182,7 @@ def quote(text: str, ledger: Ledger, results: Results) -> str:
         key = match[1]
         if key.partition("/")[0] not in ledger.chapters:
             raise UserError(f"{{{{ {key} }}}} quotes no chapter of the ledger: {', '.join(ledger.chapters)}")
-        return show(results[key].value) if key in results else "*(not run)*"
+        return show_value(results[key]) if key in results else "*(not run)*"
 
     return QUOTE.sub(value, text)
 

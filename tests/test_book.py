@@ -94,7 +94,7 @@ def test_a_chapter_links_back_to_its_claims_only() -> None:
 
 
 def test_quotes_are_values_or_say_that_nothing_was_run() -> None:
-    assert pages.quote("{{ 01_x/n }} and {{02_y/n}}", LEDGER, RESULTS) == "2 and *(not run)*"
+    assert pages.quote("{{ 01_x/n }} and {{02_y/n}}", LEDGER, RESULTS) == "2 [1.5, 2.5] and *(not run)*"
     with pytest.raises(UserError, match="quotes no chapter"):
         pages.quote("{{ 09_q/n }}", LEDGER, RESULTS)
 

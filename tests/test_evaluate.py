@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torchvision.datasets import CelebA
 from typer.testing import CliRunner
 
 from rpgan import references
@@ -15,7 +16,7 @@ from rpgan.checkpoint import save_checkpoint
 from rpgan.cli import app
 from rpgan.config import ClassifierConfig, DataConfig, GanConfig, GeneratorConfig, standard_twin
 from rpgan.datasets import DATASETS, load_dataset
-from rpgan.datasets.catalogue import CATALOGUE, fetch, is_present
+from rpgan.datasets.catalogue import CATALOGUE, CELEBA, CIFAR10, LSUN, fetch, is_present
 from rpgan.datasets.memory import MemoryImages
 from rpgan.errors import UserError
 from rpgan.evaluate import compare, evaluate, save_json, table
@@ -311,6 +312,23 @@ def test_present_sets_load_and_absent_ones_are_not_asked_for(root: Path) -> None
     assert is_present(DataConfig("folder", path=str(root.parent)))
     (root / "celeba").mkdir(parents=True)
     assert is_present(DataConfig("celeba"))
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"), [("celeba", CELEBA), ("lsun-bedroom", LSUN), ("cifar10", CIFAR10)]
+)
+def test_half_a_download_is_not_a_set(name: str, parts: list[str], root: Path) -> None:
+    *most, last = parts
+    for part in most:
+        (root / "raw" / part).mkdir(parents=True)
+    assert not is_present(DataConfig(name))
+    (root / "raw" / last).mkdir(parents=True)
+    assert is_present(DataConfig(name))
+
+
+def test_the_lists_of_celeba_are_those_that_torchvision_reads() -> None:
+    archive, *lists = (f"celeba/{name}" for _, _, name in CelebA.file_list)
+    assert sorted(CELEBA) == sorted([archive.removesuffix(".zip"), *lists])
 
 
 def test_fetching_says_what_to_do(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,21 +80,16 @@ def _always() -> bool:
     return True
 
 
-def _public_present(name: str, raw: str = "") -> Callable[[], bool]:
-    """Whether a set's folder or zip is there, or what torchvision keeps of it under `raw`."""
+def _public_present(name: str, raw: Sequence[str] = ()) -> Callable[[], bool]:
+    """Whether a set's folder or zip is there, or all of what torchvision keeps of it under `raw`."""
     top = public.PUBLIC[name].folder
-    places = [top, f"{top}.zip", *([f"raw/{raw}"] if raw else [])]
 
     def present() -> bool:
-        return any((data_root() / place).exists() for place in places)
+        root = data_root()
+        kept = bool(raw) and all((root / "raw" / part).exists() for part in raw)
+        return kept or any((root / place).exists() for place in (top, f"{top}.zip"))
 
     return present
-
-
-def _cifar10_present() -> bool:
-    batches = data_root() / "raw" / "cifar-10-batches-py"
-    names = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
-    return _public_present("cifar10")() or all((batches / name).is_file() for name in names)
 
 
 def _fetch_mnist() -> list[str]:
@@ -109,11 +104,21 @@ def _fetch_celeba() -> list[str]:
     return [public.download_celeba((3, 64, 64), split).provenance for split in SPLITS]
 
 
-def _by_hand(name: str, size: str, licence: str, raw: str = "") -> Entry:
+def _by_hand(name: str, size: str, licence: str, raw: Sequence[str] = ()) -> Entry:
     known = public.PUBLIC[name]
     return Entry(known.title, f"{known.images:,}", size, licence, known.source, _public_present(name, raw))
 
 
+# What torchvision reads, below `raw`; its CelebA wants every list, whichever is used.
+CIFAR10 = [
+    f"cifar-10-batches-py/{part}" for part in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")
+]
+CELEBA_LISTS = ("list_attr_celeba", "identity_CelebA", "list_bbox_celeba", "list_landmarks_align_celeba")
+CELEBA = [
+    "celeba/img_align_celeba",
+    *(f"celeba/{part}.txt" for part in (*CELEBA_LISTS, "list_eval_partition")),
+]
+LSUN = ["lsun/bedroom_train_lmdb", "lsun/bedroom_val_lmdb"]
 MNIST_LICENCE = "CC BY-SA 3.0 (as Keras states it)"
 MNIST_SOURCE = "https://keras.io/api/datasets/mnist/"
 CATALOGUE: dict[str, Entry] = {
@@ -136,16 +141,14 @@ CATALOGUE: dict[str, Entry] = {
         "170 MB",
         "none stated; cite Krizhevsky 2009",
         public.PUBLIC["cifar10"].source,
-        _cifar10_present,
+        _public_present("cifar10", CIFAR10),
         _fetch_cifar10,
     ),
     "anime-faces": _by_hand("anime-faces", "by hand", "see the source"),
     "celeba": replace(
-        _by_hand("celeba", "1.4 GB", "non-commercial research only", "celeba/img_align_celeba"),
+        _by_hand("celeba", "1.4 GB", "non-commercial research only", CELEBA),
         fetch=_fetch_celeba,
     ),
-    "lsun-bedroom": _by_hand(
-        "lsun-bedroom", "43 GB", "none stated; cite Yu et al. 2015", "lsun/bedroom_train_lmdb"
-    ),
+    "lsun-bedroom": _by_hand("lsun-bedroom", "43 GB", "none stated; cite Yu et al. 2015", LSUN),
     "folder": Entry("images of your own", "any", "none", "yours", "--set data.path=PATH", _always),
 }
