@@ -26,6 +26,7 @@ from rpgan.places import COMMITTED, data_root
 from rpgan.storage import fill, stored
 
 FORMAT = 1
+KINDS = {GanConfig: "a generator", ClassifierConfig: "a classifier", InversionConfig: "path classifiers"}
 WEIGHTS, CARD = "weights.safetensors", "card.json"
 WRITTEN = ("format", "config", "parameters", "storage", "sha256")  # entries of a card made by save_checkpoint
 
@@ -143,8 +144,14 @@ def describe(name: str) -> str:
 
 
 def find(name: str | Path) -> Path:
-    """Returns the directory of a checkpoint named like a committed one, or given as a path."""
-    for directory in (Path(name), *(root / str(name) for root in roots())):
+    """Returns the directory of a checkpoint named like a committed one, or given as a path.
+
+    A folder beside the user that bears a committed name is a path, as ./NAME. A run's directory stands for
+    its best state.
+    """
+    kept, given = [root / str(name) for root in roots()], Path(name)
+    named = given.name == str(name)  # no path, but a single word
+    for directory in (*kept, given, given / "best") if named else (given, given / "best", *kept):
         if (directory / CARD).is_file():
             return directory
     raise MissingCheckpoint(
@@ -174,7 +181,7 @@ def _load(name: str | Path, kind: type) -> tuple[Any, dict[str, Tensor]]:
     directory, card = find(name), load_card(name)
     config = from_dict(card["config"])
     if not isinstance(config, kind):
-        raise UserError(f"{name} holds a {type(config).__name__}; expected a {kind.__name__}")
+        raise UserError(f"{name} is {KINDS[type(config)]}; expected {KINDS[kind]}: rpgan models lists them")
     try:
         weights = (directory / WEIGHTS).read_bytes()
     except OSError as error:

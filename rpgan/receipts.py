@@ -51,6 +51,7 @@ def draft(notebook: Path, profile: str, parameters: Mapping[str, Any], root: Pat
         "package": _digest(package, root),
         "checkpoints": _digest(_checkpoints(root, parameters), root),
         "runs": _runs(profile),
+        "results": _results(profile, notebook.stem),
         "parameters": hashlib.sha256(
             json.dumps([check_profile(profile), dict(parameters)], sort_keys=True, default=str).encode()
         ).hexdigest()[:16],
@@ -64,7 +65,11 @@ def finish(receipt: Receipt, chapter: str, seconds: float) -> Receipt:
     results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return replace(
         receipt,
-        hashes={**receipt.hashes, "runs": _runs(receipt.profile)},
+        hashes={
+            **receipt.hashes,
+            "runs": _runs(receipt.profile),
+            "results": _results(receipt.profile, chapter),
+        },
         seconds=round(seconds, 1),
         seed=results.get("seed"),
         device=results.get("device", ""),
@@ -87,6 +92,12 @@ def _runs(profile: str) -> str:
     folder = runs_root() / profile
     patterns = () if profile == "smoke" else ("*/last/card.json", "trials/**/result.json")
     return _digest(sorted(path for pattern in patterns for path in folder.glob(pattern)), folder)
+
+
+def _results(profile: str, chapter: str) -> str:
+    """Hash of a chapter's results, which any other execution of the notebook writes over."""
+    path = results_path(profile, chapter)
+    return _digest([path] if path.exists() else [], path.parent)
 
 
 def _digest(files: Iterable[Path], root: Path) -> str:

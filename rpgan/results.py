@@ -46,7 +46,7 @@ def home() -> Path:
 
 def build_root() -> Path:
     """Returns where generated files go: `$RPGAN_BUILD`, else `_build` of the checkout or working folder."""
-    return Path(os.environ.get("RPGAN_BUILD") or home() / "_build").resolve()
+    return Path(os.environ.get("RPGAN_BUILD") or home() / "_build").expanduser().resolve()
 
 
 def runs_root() -> Path:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from rpgan.errors import UserError
 from rpgan.models.classifier import build_classifier
 from rpgan.models.generator import render
 from rpgan.overrides import to_dict
+from rpgan.places import COMMITTED
 
 
 @pytest.fixture
@@ -110,9 +112,9 @@ def test_a_classifier_is_not_a_generator(tmp_path, saved):
     config = ClassifierConfig("c", widths=(4, 4), hidden=5)
     save_checkpoint(tmp_path / "c", build_classifier(config), config, {})
     assert load_classifier(tmp_path / "c").hidden.out_features == 5
-    with pytest.raises(UserError, match="holds a ClassifierConfig; expected a GanConfig"):
+    with pytest.raises(UserError, match="is a classifier; expected a generator"):
         load_generator(tmp_path / "c")
-    with pytest.raises(UserError, match="holds a GanConfig; expected a ClassifierConfig"):
+    with pytest.raises(UserError, match="is a generator; expected a classifier"):
         load_classifier(saved)
 
 
@@ -228,3 +230,13 @@ def test_a_folder_that_is_no_checkpoint_is_left_alone(saved, tmp_path, monkeypat
 
 def test_format_is_one():
     assert checkpoint.FORMAT == 1, "another format needs a way to read the committed checkpoints"
+
+
+def test_a_word_is_a_committed_name_first_and_a_run_stands_for_its_best(saved, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(saved, tmp_path / "mnist-rpgan")
+    shutil.copytree(saved, tmp_path / "run" / "best")
+    assert find("mnist-rpgan") == COMMITTED / "checkpoints" / "mnist-rpgan"
+    assert find("./mnist-rpgan") == Path("mnist-rpgan")
+    assert find("run").samefile(tmp_path / "run" / "best")
+    assert find(tmp_path / "mnist-rpgan") == tmp_path / "mnist-rpgan"

@@ -164,3 +164,17 @@ def test_chance_is_drawn_for_every_image():
     generator.train().strategy = "batched"
     with pytest.raises(UserError, match="random layers"):
         generator(torch.tensor([[0, 0], [1, 1]]))
+
+
+def test_a_layer_that_would_stay_as_it_is_is_refused():
+    """Spectral norm computes its weight from another parameter, which reset_parameters does not reach."""
+    net = nn.Sequential(torch.nn.utils.spectral_norm(nn.Linear(4, 12)), nn.Unflatten(1, (3, 2, 2)))
+    with pytest.raises(UserError, match="Linear cannot be re-initialised"):
+        randomize(net, split=(0,), n_in=3)
+
+
+def test_a_bucket_without_weights_has_nothing_to_vary():
+    net = nn.Sequential(nn.Linear(4, 12), nn.Unflatten(1, (3, 2, 2)))
+    with pytest.raises(UserError, match="bucket 2 has no weights"):
+        randomize(net, split=(0, 1), n_in=3)
+    assert randomize(net, split=(0, 1), n_in=(3, 1)).bucket_sizes == (3, 1)

@@ -209,6 +209,12 @@ def test_points_that_are_wrong_say_so(tmp_path, text, expected):
         plan(read_sweep(path), "smoke")
 
 
+def test_points_do_not_take_the_name_of_a_sweep(tmp_path):
+    (tmp_path / "instances.yml").write_text("- {experiment: mnist-rpgan}")
+    with pytest.raises(UserError, match="named like the sweep"):
+        read_sweep(tmp_path / "instances.yml")
+
+
 def on_ray(tmp_path: Path, points: list[dict], *arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs the sweep in a process of its own: Ray's workers talk over this machine's own addresses."""
     path = tmp_path / "points.yml"

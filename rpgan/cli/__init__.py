@@ -43,7 +43,13 @@ for name, command in COMMANDS.items():
 
 # Typer brings a copy of click or imports it, depending on its version: the base of its own error is either's.
 USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
-EXTRAS = {"papermill": "book", "nbformat": "book", "jupyter_book": "book", "ipywidgets": "widgets"}
+EXTRAS = {
+    "papermill": "book",
+    "nbformat": "book",
+    "jupyter_book": "book",
+    "ipywidgets": "widgets",
+    "ray": "cluster",
+}
 INTERRUPTED = 130  # exit status after Ctrl-C
 
 
@@ -62,7 +68,7 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         status = INTERRUPTED
     if status == INTERRUPTED:
-        _stop("interrupted; the same command again continues a training", INTERRUPTED)
+        _stop("interrupted; a training is continued by the same command", INTERRUPTED)
     sys.exit(status)
 
 

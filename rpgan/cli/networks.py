@@ -16,14 +16,15 @@ def train_command(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Run directory; runs/PROFILE/EXPERIMENT by default, with a suffix where --set is used."
+            help="Run directory, where more steps extend a run; runs/PROFILE/EXPERIMENT by default, "
+            "with a suffix where settings differ, and below _build under smoke."
         ),
     ] = None,
     device: Device = "auto",
     devices: Annotated[
         int, typer.Option(help="GPUs, or processes on CPUs, that share every batch of a GAN.", min=1)
     ] = 1,
-    workers: Annotated[int, typer.Option(help="Processes that decode images of large folders.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes that decode images of large folders.", min=0)] = 0,
 ) -> None:
     """Train an experiment; the same command again continues an interrupted run."""
     from lightning_fabric.utilities.rank_zero import rank_zero_only

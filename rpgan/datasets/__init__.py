@@ -31,6 +31,10 @@ def load_dataset(data: DataConfig, image_shape: tuple[int, ...], split: str) -> 
     """
     if data.name not in DATASETS:
         raise UserError(f"unknown dataset {data.name!r}; expected one of {', '.join(DATASETS)}")
+    if data.path and data.name != "folder":
+        raise UserError(
+            f"data.path = {data.path!r} of {data.name}; expected it with data.name = 'folder' only"
+        )
     if split not in SPLITS:
         raise UserError(f"split = {split!r}; expected one of {', '.join(SPLITS)}")
     if len(image_shape) != 3 or min(image_shape) < 1 or image_shape[0] not in (1, 3):

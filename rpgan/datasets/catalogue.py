@@ -150,5 +150,7 @@ CATALOGUE: dict[str, Entry] = {
         fetch=_fetch_celeba,
     ),
     "lsun-bedroom": _by_hand("lsun-bedroom", "43 GB", "none stated; cite Yu et al. 2015", LSUN),
-    "folder": Entry("images of your own", "any", "none", "yours", "--set data.path=PATH", _always),
+    "folder": Entry(
+        "images of your own", "any", "none", "yours", "--set data.name=folder --set data.path=PATH", _always
+    ),
 }

@@ -44,6 +44,12 @@ def randomize(
     sizes = (n_in,) * len(split) if isinstance(n_in, int) else tuple(n_in)
     if len(sizes) != len(split) or min(sizes) < 1:
         raise UserError(f"n_in {n_in} for {len(split)} buckets; expected one number of at least 1 for each")
+    if idle := [
+        k
+        for k, (a, b, size) in enumerate(zip(split, ends, sizes, strict=True))
+        if size > 1 and not list(module[a:b].parameters())
+    ]:
+        raise UserError(f"bucket {idle[0] + 1} has no weights; expected n_in = 1 there, or another split")
     if others not in VARIANTS:
         raise UserError(f"others {others!r}; expected one of {', '.join(VARIANTS)}")
     # A stream of its own: a network that was itself built after manual_seed(seed) must not be drawn again.
@@ -74,11 +80,14 @@ def _input_shape(module: nn.Sequential) -> tuple[int, ...]:
 def _reinitialised(layers: nn.Sequential) -> nn.Sequential:
     copy = deepcopy(layers)
     for layer in copy.modules():
-        if list(layer.parameters(recurse=False)):
-            reset = getattr(layer, "reset_parameters", None)
-            if reset is None:
+        own = dict(layer.named_parameters(recurse=False))
+        if own:
+            before = {name: parameter.detach().clone() for name, parameter in own.items()}
+            getattr(layer, "reset_parameters", lambda: None)()
+            # What a parametrisation computes is drawn in vain: its source would stay. Constants are reset to
+            # themselves, e.g. biases to 0 and BatchNorm's scales to 1.
+            if any(p.numel() > 1 and p.std() > 0 and torch.equal(p, before[name]) for name, p in own.items()):
                 raise UserError(f"{type(layer).__name__} cannot be re-initialised; take others='perturbed'")
-            reset()
     return copy
 
 

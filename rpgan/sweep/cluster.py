@@ -46,10 +46,8 @@ def on_ray(
 
 
 def _connected(address: str) -> Any:
-    try:
-        import ray
-    except ImportError:
-        raise UserError("--ray needs Ray, which is not installed; pip install 'rpgan[cluster]'") from None
+    import ray  # where it is missing, the command line names the extra that brings it
+
     variables = {name: os.environ[name] for name in FORWARDED if name in os.environ}
     dashboard = False if address == "local" else None  # a cluster has its own, or none
     try:

@@ -127,6 +127,8 @@ def read_sweep(path: Path) -> Sweep:
     for entry in entries:
         if not isinstance(entry, dict) or not isinstance(entry.get("experiment"), str):
             raise UserError(f"{path} has the point {reprlib.repr(entry)}; expected {example}")
+    if path.stem in SWEEPS:
+        raise UserError(f"{path} is named like the sweep {path.stem}; expected a name of its own")
     points = tuple(Point(e["experiment"], {k: v for k, v in e.items() if k != "experiment"}) for e in entries)
     return Sweep(path.stem, f"points of {path.name}", points, {})
 
