@@ -152,6 +152,14 @@ def test_a_trial_that_takes_too_much_keeps_no_other_from_running(monkeypatch):
     assert [o.error for o in outcomes] == ["OutOfMemoryError: CUDA out of memory: 64 GiB", ""]
 
 
+def test_a_distance_that_selected_the_checkpoint_comes_last():
+    row = run_trial(plan(of_seeds(1), "smoke")[0])
+    values = ("frechet_pixels", "prd_f8_pixels", "frechet_other", "color_hellinger")
+    chosen = replace(row, final=[{"name": name} for name in values], selected={"name": "frechet_pixels"})
+    assert chosen.scores == ["frechet_other", "frechet_pixels", "prd_f8_pixels", "color_hellinger"]
+    assert replace(chosen, selected={"name": "frechet_other"}).scores[0] == "frechet_pixels"
+
+
 def test_published_rows_come_back_if_they_are_of_today(tmp_path, monkeypatch):
     monkeypatch.setitem(SWEEPS, "seeds", of_seeds(2))
     with pytest.raises(UserError, match="rpgan sweep seeds --profile smoke"):

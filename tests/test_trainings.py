@@ -26,7 +26,7 @@ class Row:
     name: str = "frechet_cifar10-cnn"
     n: int = 5_000
     parameters: int = 1_000
-    seconds: float = 60.0
+    steps: int = 60
 
     @property
     def prd(self) -> dict[str, Any]:
@@ -36,6 +36,10 @@ class Row:
     @property
     def final(self) -> list[dict[str, Any]]:
         return [{"name": self.name, "value": self.value, "n": self.n}]
+
+    @property
+    def scores(self) -> list[str]:
+        return [self.name]
 
     @property
     def curve(self) -> dict[str, Any]:

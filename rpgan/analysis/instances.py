@@ -26,9 +26,13 @@ class Training(Protocol):
     @property
     def parameters(self) -> int: ...
     @property
-    def seconds(self) -> float: ...
+    def steps(self) -> int: ...
+    @property
+    def step_seconds(self) -> float: ...
     @property
     def final(self) -> Sequence[Mapping[str, Any]]: ...
+    @property
+    def scores(self) -> list[str]: ...
     def score(self, name: str) -> float: ...
 
 
@@ -39,6 +43,11 @@ class Point:
     n_in: int
     paths: int
     trainings: tuple[Training, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Of a training at its median step, mean over the seeds; what held it up does not count."""
+        return Spread(tuple(t.steps * t.step_seconds for t in self.trainings)).mean
 
     def spread(self, score: str) -> Spread:
         """A final score over the seeds."""
@@ -59,7 +68,7 @@ class Ablation:
     @property
     def scores(self) -> list[str]:
         """Names of the final scores that are distances; the first is what the conclusions are about."""
-        names = [score["name"] for score in self.points[0].trainings[0].final] if self.points else []
+        names = self.points[0].trainings[0].scores if self.points else []
         return [name for name in names if name == "fid" or name.startswith("frechet")]
 
     def deviation(self, score: str) -> tuple[float, int] | None:
@@ -85,7 +94,7 @@ class Ablation:
             "n_in": point.n_in,
             "coverage": point.paths / images,
             "parameters": point.trainings[0].parameters,
-            "minutes": Spread(tuple(t.seconds / 60 for t in point.trainings)).mean,
+            "minutes": point.seconds / 60,
             "seeds": len(point.trainings),
         }
         for score in self.scores:
@@ -148,7 +157,7 @@ class Ablation:
             "n_in": Result([point.n_in for point in self.points], trainings),
             "coverage": Result([point.paths / images for point in self.points]),
             "parameters": Result([point.trainings[0].parameters for point in self.points]),
-            "seconds": Result([Spread(tuple(t.seconds for t in p.trainings)).mean for p in self.points]),
+            "seconds": Result([point.seconds for point in self.points]),
             "within_noise_of_best": Result(
                 self.within_noise(self.scores[0]), trainings, "", None, self.scores[0]
             ),

@@ -39,6 +39,8 @@ class Training(Protocol):
     @property
     def final(self) -> Sequence[Mapping[str, Any]]: ...
     @property
+    def scores(self) -> list[str]: ...
+    @property
     def curve(self) -> Mapping[str, Any]: ...
     @property
     def prd(self) -> Mapping[str, Mapping[str, Sequence[float]]]: ...
@@ -53,9 +55,9 @@ class Contest:
 
     @property
     def scores(self) -> list[str]:
-        """Names of the final scores, in their order; empty without trainings."""
+        """Names of the final scores, in the trainings' order; empty without trainings."""
         rows = next(iter(self.trainings.values()), ())
-        return [score["name"] for score in rows[0].final] if rows else []
+        return rows[0].scores if rows else []
 
     @property
     def distance(self) -> str:

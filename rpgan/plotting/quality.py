@@ -141,9 +141,9 @@ def draw_instances(ablation: Ablation, paper: Mapping[int, float], spread: float
     axes[-1].fill_between(list(paper), *band, color=PAPER, alpha=0.18, linewidth=0)
     axes[-1].set(ylabel="FID", title="the paper")
     for ax in axes:
-        ax.set_xlabel("instances a bucket")
+        ax.set_xlabel("instances per bucket")
         ax.set_ylim(bottom=0)
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, steps=[1, 2, 5, 10]))
     return figure
 
 

@@ -62,6 +62,14 @@ class Row:
     machine: dict[str, Any]
     versions: dict[str, str]
 
+    @property
+    def scores(self) -> list[str]:
+        """Names of the final scores: distances first, of these the one that selected the checkpoint last."""
+        names = [score["name"] for score in self.final]
+        distances = [name for name in names if name == "fid" or name.startswith("frechet")]
+        independent = [name for name in distances if name != self.selected["name"]]
+        return list(dict.fromkeys([*independent, *distances, *names]))
+
     def score(self, name: str) -> float:
         """Returns a final score, e.g. "frechet_cifar10-cnn"; raises UserError with the names there are."""
         values = {score["name"]: float(score["value"]) for score in self.final}
