@@ -15,7 +15,7 @@ from rpgan import costs, explorer, launch, notebooks, pages, panels, trained, tr
 from rpgan.errors import UserError
 from rpgan.ledger import Ledger, load_ledger
 from rpgan.places import COMMITTED
-from rpgan.receipts import Receipt, draft, executed_path, is_executed, read_receipt
+from rpgan.receipts import Receipt, altered, executed_path, is_executed, read_receipt
 from rpgan.results import CHECKOUT, build_root, check_profile, read_results
 
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"  # it has no __main__ of its own
@@ -82,7 +82,7 @@ def current_receipt(profile: str, notebook: Path, root: Path = CHECKOUT) -> Rece
         raise UserError(
             f"the copy of {notebook.stem} for the profile {profile} did not run to its end; {remedy}"
         )
-    changes = receipt.changes(draft(notebook, profile, receipt.parameters, root))
+    changes = altered(receipt, notebook, receipt.parameters, root)
     if changes:
         raise UserError(f"{' and '.join(changes)} of {notebook.stem} changed since the execution; {remedy}")
     if receipt.parameters:

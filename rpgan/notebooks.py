@@ -10,7 +10,7 @@ from typing import Any
 from rpgan import durations
 from rpgan.errors import MissingCheckpoint, UserError
 from rpgan.files import taken_away
-from rpgan.receipts import Receipt, draft, executed_path, finish, is_executed, read_receipt, sign
+from rpgan.receipts import Receipt, altered, draft, executed_path, finish, is_executed, read_receipt, sign
 from rpgan.results import CHECKOUT, check_profile, results_path
 
 TYPES: dict[str, tuple[type, ...]] = {
@@ -153,7 +153,7 @@ def outdated(
         return ["waited for a checkpoint"]
     if not is_executed(executed) or not results_path(profile, notebook.stem).exists():
         return ["unfinished"]
-    changes = receipt.changes(draft(notebook, profile, parameters or {}, root))
+    changes = altered(receipt, notebook, parameters or {}, root)
     return [f"changed: {', '.join(changes)}"] if changes else []
 
 

@@ -51,7 +51,6 @@ def draft(notebook: Path, profile: str, parameters: Mapping[str, Any], root: Pat
         "package": _digest(package, root),
         "checkpoints": _digest(_checkpoints(root, parameters), root),
         "runs": _runs(profile),
-        "results": _results(profile, notebook.stem),
         "parameters": hashlib.sha256(
             json.dumps([check_profile(profile), dict(parameters)], sort_keys=True, default=str).encode()
         ).hexdigest()[:16],
@@ -85,6 +84,18 @@ def _checkpoints(root: Path, parameters: Mapping[str, Any]) -> list[Path]:
         if isinstance(value, str) and Path(value).is_absolute():  # a checkpoint somewhere else
             files += Path(value).glob("*.json")
     return sorted({path for path in files if path.is_file()})
+
+
+def altered(
+    receipt: Receipt, notebook: Path, parameters: Mapping[str, Any], root: Path = CHECKOUT
+) -> list[str]:
+    """Names what a notebook depends on and what it left that changed since a receipt was signed.
+
+    Its results count where it was executed here: a notebook that was only prepared had none.
+    """
+    changes = receipt.changes(draft(notebook, receipt.profile, parameters, root))
+    left = receipt.hashes.get("results")
+    return changes if left in (None, _results(receipt.profile, notebook.stem)) else [*changes, "results"]
 
 
 def _runs(profile: str) -> str:

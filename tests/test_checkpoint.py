@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save
 from rpgan import checkpoint
 from rpgan.checkpoint import (
     export_checkpoint,
+    find,
     load_card,
     load_classifier,
     load_config,

@@ -110,9 +110,9 @@ def test_the_latent_has_the_shape_of_the_networks_input():
         6,
     )
     reshaped = nn.Sequential(nn.Flatten(), nn.Linear(6, 12), nn.Unflatten(1, (3, 2, 2)))
-    assert randomize(reshaped, (0, 2), 2, latent_shape=(2, 3)).latent.shape == (1, 2, 3)
+    assert randomize(reshaped, (0, 2), (2, 1), latent_shape=(2, 3)).latent.shape == (1, 2, 3)
     with pytest.raises(UserError, match="say latent_shape"):
-        randomize(reshaped, (0, 2), 2)
+        randomize(reshaped, (0, 2), (2, 1))
 
 
 @pytest.mark.parametrize("split", [(), (1, 3), (0, 0), (0, 3, 2), (0, 6)])

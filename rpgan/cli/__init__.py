@@ -68,7 +68,7 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         status = INTERRUPTED
     if status == INTERRUPTED:
-        _stop("interrupted; a training is continued by the same command", INTERRUPTED)
+        _stop("interrupted; the same command again continues a training", INTERRUPTED)
     sys.exit(status)
 
 

@@ -83,10 +83,13 @@ def _reinitialised(layers: nn.Sequential) -> nn.Sequential:
         own = dict(layer.named_parameters(recurse=False))
         if own:
             before = {name: parameter.detach().clone() for name, parameter in own.items()}
-            getattr(layer, "reset_parameters", lambda: None)()
+            reset = getattr(layer, "reset_parameters", None)
+            if reset is not None:
+                reset()
             # What a parametrisation computes is drawn in vain: its source would stay. Constants are reset to
             # themselves, e.g. biases to 0 and BatchNorm's scales to 1.
-            if any(p.numel() > 1 and p.std() > 0 and torch.equal(p, before[name]) for name, p in own.items()):
+            stayed = [p for name, p in own.items() if p.numel() > 1 and torch.equal(p, before[name])]
+            if reset is None or any(parameter.std() > 0 for parameter in stayed):
                 raise UserError(f"{type(layer).__name__} cannot be re-initialised; take others='perturbed'")
     return copy
 
