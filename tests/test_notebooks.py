@@ -236,6 +236,18 @@ def test_what_a_notebook_depends_on_makes_its_copy_outdated(
     assert notebooks.outdated(notebook, "smoke", {}, tmp_path) == ["unfinished"]
 
 
+def test_results_of_another_run_make_a_copy_outdated(tmp_path: Path) -> None:
+    """Plain papermill writes a chapter's results too: the ledger must not show them beside another page."""
+    notebook = write_notebook(tmp_path, "01_x", PARAMETERS)
+    sign(notebook, tmp_path)
+    left = results.results_path("smoke", "01_x")
+    copy = receipts.executed_path("smoke", notebook)
+    receipts.sign(copy, receipts.finish(receipts.draft(notebook, "smoke", {}, tmp_path), "01_x", 1.0))
+    assert notebooks.outdated(notebook, "smoke", {}, tmp_path) == []
+    left.write_text(left.read_text() + "\n")
+    assert notebooks.outdated(notebook, "smoke", {}, tmp_path) == ["changed: results"]
+
+
 def test_a_checkpoint_given_as_a_path_counts_by_its_card(tmp_path: Path) -> None:
     notebook, card = write_notebook(tmp_path, "01_x", PARAMETERS), tmp_path / "best" / "card.json"
     given = {"checkpoint": str(card.parent)}

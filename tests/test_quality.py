@@ -43,7 +43,7 @@ def test_the_same_images_have_a_ratio_of_one_and_equal_neighbours(yardstick, rng
     sets = [cloud(N, rng) for _ in range(2)]
     found = compared({"routed": sets, "twin": sets}, yardstick, rng)
     routed, twin = found.pair
-    assert found.distance_ratio().value == 1
+    assert found.distance_ratio().value == 1 and found.distance_ratio().unit == ""
     assert [routed.scores[name] for name in ("precision", "recall", "density", "coverage")] == [
         twin.scores[name] for name in ("precision", "recall", "density", "coverage")
     ]

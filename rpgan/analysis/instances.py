@@ -130,7 +130,7 @@ class Ablation:
         if drawn is not None:
             low, high = central_interval(torch.tensor([_ranks(row, theirs) for row in drawn.tolist()]))
             interval = float(low), float(high)
-        return Result(_ranks([s.mean for s in spreads], theirs), len(points), "points", interval)
+        return Result(_ranks([s.mean for s in spreads], theirs), len(points), "", interval)
 
     def _drawn_means(
         self, spreads: Sequence[Spread], score: str, rng: torch.Generator, n_draws: int = 1_000

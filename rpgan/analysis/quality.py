@@ -196,7 +196,7 @@ class Comparison:
         Of all at once, since few images raise every distance, which draws a ratio towards 1.
         """
         value, interval = self.ratio
-        return Result(value, self.n, "images", interval, self.yardstick.distance_of(self.n))
+        return Result(value, self.n, "", interval, self.yardstick.distance_of(self.n))
 
     def gaps(self) -> dict[str, Spread]:
         """Differences of both F-scores, routed less twin, set by set."""
@@ -210,7 +210,7 @@ class Comparison:
         largest, gap = max(gaps.items(), key=lambda item: abs(item[1].mean))
         features = self.yardstick.extractor.name
         found = {
-            "prd_gap": Result(abs(gap.mean), gap.n, "sets", folded(gap.interval), f"{largest}, {features}"),
+            "prd_gap": Result(abs(gap.mean), gap.n, "", folded(gap.interval), f"{largest}, {features}"),
             "checkpoint_distance_ratio": self.distance_ratio(),
         }
         for word, measured in zip(("rpgan", "standard"), self.pair, strict=True):

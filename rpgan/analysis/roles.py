@@ -133,7 +133,7 @@ class Roles:
         n = len(self.routed["color"][EXCHANGE].shares)
         low, high = rank_interval(agreement.value, n)
         interval = min(low, agreement.low), max(high, agreement.high)
-        return Result(agreement.value, n, "layers", interval)
+        return Result(agreement.value, n, "", interval)
 
 
 def _cell(agreement: Agreement) -> str:

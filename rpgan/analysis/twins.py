@@ -29,7 +29,7 @@ def distance_over_twin(
     routed, twin = (_groups(generator, extractor, n, rng) for generator in pair)
     ratio, interval = distance_ratio(routed, twin, real)
     data = experiment.rpartition("-")[0].replace("-", "_")
-    return {f"{data}_distance_ratio": Result(ratio, n, "images", interval, f"Fréchet, {extractor.name}")}
+    return {f"{data}_distance_ratio": Result(ratio, n, "", interval, f"Fréchet, {extractor.name}")}
 
 
 def _groups(generator: RandomPathGenerator, extractor: Extractor, n: int, rng: torch.Generator) -> Groups:
