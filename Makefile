@@ -46,7 +46,7 @@ test-code: $(INSTALLED)
 
 test-all-code: $(INSTALLED)
 	$(BIN)/pytest -n $(JOBS) -m "not pages"
-	$(BIN)/python -m rpgan.tried
+	$(BIN)/python -m rpgan.book.tried
 
 test-notebooks: $(INSTALLED)
 	$(BIN)/rpgan run --profile smoke --prepare-only

@@ -17,11 +17,11 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from rpgan import book
+from rpgan.book import build
+from rpgan.book.receipts import is_executed, read_receipt
 from rpgan.checkpoint import load_card, load_generator
 from rpgan.datasets import load_dataset
 from rpgan.overrides import from_dict
-from rpgan.receipts import is_executed, read_receipt
 from rpgan.results import read_results
 from rpgan.sweep import Point, Sweep, plan, run_sweep, table
 from rpgan.sweep.trial import read_row
@@ -86,7 +86,7 @@ class Book:
         self.executed = home / "executed" / "smoke" / "01_x.ipynb"
 
     def run(self) -> None:
-        book.book("smoke", root=self.root, echo=lambda _: None)
+        build.book("smoke", root=self.root, echo=lambda _: None)
 
     def check(self) -> None:
         if read_receipt(self.executed) is not None:

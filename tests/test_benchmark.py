@@ -5,11 +5,11 @@ import json
 import pytest
 import torch
 
-from rpgan import costs
 from rpgan.benchmark import benchmark, write_benchmark
 from rpgan.benchmark.measures import ROUTING, one_thread
 from rpgan.benchmark.networks import SIZES, STRATEGIES, Networks, one_by_one
 from rpgan.benchmark.operators import BETWEEN, KINDS, OTHER
+from rpgan.book import costs
 from rpgan.errors import UserError
 from rpgan.training.machine import build_fabric
 

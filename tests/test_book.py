@@ -7,7 +7,7 @@ import pytest
 import yaml
 from nbformat.v4 import new_code_cell, new_notebook
 
-from rpgan import book, costs, notebooks, pages, receipts, trained, tried
+from rpgan.book import build, costs, notebooks, pages, receipts, trained, tried
 from rpgan.config import GanConfig
 from rpgan.errors import UserError
 from rpgan.ledger import VERDICTS, Claim, Ledger, load_ledger
@@ -139,9 +139,9 @@ def sign(root: Path, source: Path, parameters: dict) -> None:
 
 
 def test_a_stage_is_fresh_and_has_the_paths_of_the_repository(root: Path) -> None:
-    staged = book.stage("book", root)
+    staged = build.stage("book", root)
     (staged / "left-over").touch()
-    assert book.stage("book", root) == staged
+    assert build.stage("book", root) == staged
     files = {path.relative_to(staged).as_posix() for path in staged.rglob("*") if path.is_file()}
     assert files == {"_toc.yml", "_config.yml", "book/claims.yml", "book/ledger.md", "notebooks/01_x.ipynb"}
     assert "so it is" in (staged / "book" / "ledger.md").read_text()
@@ -149,17 +149,17 @@ def test_a_stage_is_fresh_and_has_the_paths_of_the_repository(root: Path) -> Non
 
 
 def test_a_smoke_book_says_so(root: Path) -> None:
-    assert "Smoke build" in (book.stage("smoke", root) / "_config.yml").read_text()
-    assert "Smoke build" not in (book.stage("book", root) / "_config.yml").read_text()
+    assert "Smoke build" in (build.stage("smoke", root) / "_config.yml").read_text()
+    assert "Smoke build" not in (build.stage("book", root) / "_config.yml").read_text()
 
 
 def test_a_stale_or_altered_execution_is_not_published(root: Path) -> None:
     source = root / "notebooks" / "01_x.ipynb"
     sign(root, source, {"rate": 3})
     with pytest.raises(UserError, match=r"executed with \{'rate': 3\}"):
-        book.stage("book", root)
+        build.stage("book", root)
     source.write_text(source.read_text() + "\n")
     with pytest.raises(UserError, match="changed since the execution; run: rpgan run 01_x --profile book"):
-        book.stage("book", root)
+        build.stage("book", root)
     with pytest.raises(UserError, match="not executed under the profile paper"):
-        book.stage("paper", root)
+        build.stage("paper", root)

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from rpgan import curves
+from rpgan.book.trained import committed
 from rpgan.checkpoint import load_card
 from rpgan.curves import WINDOWS, curve_path, keep_curve, read_curve, thin
 from rpgan.errors import UserError
 from rpgan.overrides import to_dict
 from rpgan.presets import resolve
-from rpgan.trained import committed
 
 CARD = {
     "config": to_dict(resolve("mnist-rpgan", "book", {"train.steps": 600, "train.ema": 0.5})),

@@ -6,10 +6,10 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from rpgan import estimate
 from rpgan.analysis import linearity
+from rpgan.book import estimate
+from rpgan.book.notebooks import chapters
 from rpgan.experiments import EXPERIMENTS
-from rpgan.notebooks import chapters
 
 SOURCE = """
 from rpgan.obtain import obtain_generator, obtain_inverter

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from rpgan import explorer
+from rpgan.book import explorer
+from rpgan.book.launch import code_link
 from rpgan.checkpoint import load_card
 from rpgan.config import GanConfig, GeneratorConfig
 from rpgan.errors import UserError
 from rpgan.images import to_uint8
-from rpgan.launch import code_link
 from rpgan.models.generator import RandomPathGenerator, build_generator, render
 from rpgan.presets import resolve
 from rpgan.results import CHECKOUT
@@ -115,7 +115,7 @@ def test_a_checkpoint_becomes_a_page(saved: Path, tmp_path: Path) -> None:
     script = (tmp_path / "book" / "_static" / explorer.MODEL_SCRIPT).read_text(encoding="utf-8")
     assert f'"key": "{load_card(saved)["sha256"][:8]}"' in script
     assert all(f'src="../_static/{name}"' in text for name in explorer.SCRIPTS)
-    assert f"make of it. {code_link('rpgan.explorer', CHECKOUT)}\n" in text
+    assert f"make of it. {code_link('rpgan.book.explorer', CHECKOUT)}\n" in text
     assert "`tiny` (none; 7 steps), with 144 paths" in text and ":alt: Rows of generated images" in text
 
 

@@ -20,7 +20,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from PIL import Image
 
 from rpgan import cli
-from rpgan.book import _publish
+from rpgan.book.build import _publish
 from rpgan.checkpoint import load_generator
 from rpgan.config import DataConfig, GanConfig
 from rpgan.datasets import load_dataset

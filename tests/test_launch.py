@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rpgan import launch, receipts
+from rpgan.book import launch, receipts
+from rpgan.book.launch import Repository
 from rpgan.errors import UserError
-from rpgan.launch import Repository
 from rpgan.results import CHECKOUT
 
 HERE = Repository("someone", "rpgan", "v1.0")
@@ -94,10 +94,10 @@ def test_a_copy_inside_another_repository_does_not_take_its_address(checkout):
 
 
 def test_a_module_is_linked_at_the_address_or_named_where_there_is_none(checkout):
-    assert launch.code_link("rpgan.trained", checkout) == "Its code: `rpgan.trained`"
+    assert launch.code_link("rpgan.book.trained", checkout) == "Its code: `rpgan.book.trained`"
     configure(checkout, HERE.url, "v1.0")
-    link = f"[Its code]({HERE.url}/blob/v1.0/rpgan/trained.py)"
-    assert launch.code_link("rpgan.trained", checkout) == link
+    link = f"[Its code]({HERE.url}/blob/v1.0/rpgan/book/trained.py)"
+    assert launch.code_link("rpgan.book.trained", checkout) == link
 
 
 def test_stamping_twice_changes_nothing_more_and_an_empty_address_takes_it_back(checkout):

@@ -6,11 +6,11 @@ import pytest
 import torch
 import yaml
 
-from rpgan import pages
+from rpgan.book import pages
+from rpgan.book.notebooks import chapters
 from rpgan.errors import UserError
 from rpgan.intervals import count_orders, resampled_sums
 from rpgan.ledger import RULES, VERDICTS, Claim, holds, load_ledger, support, verdict
-from rpgan.notebooks import chapters
 from rpgan.results import CHECKOUT, Measured, Result, encode, read_results, results_path, save
 
 CLAIM = Claim(

@@ -9,7 +9,8 @@ import pytest
 import torch
 from nbformat.v4 import new_code_cell, new_notebook
 
-from rpgan import notebooks, receipts, results
+from rpgan import results
+from rpgan.book import notebooks, receipts
 from rpgan.chapter import Result, settings, write_results
 from rpgan.errors import MissingCheckpoint, UserError
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from axe_playwright_python.sync_playwright import Axe
 
-from rpgan import explorer
+from rpgan.book import explorer
 from rpgan.checkpoint import load_card, load_generator
 from rpgan.images import to_uint8
 from rpgan.models.generator import render

@@ -7,9 +7,9 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from rpgan import durations, estimate, notebooks, panels
+from rpgan.book import durations, estimate, notebooks, panels
+from rpgan.book.receipts import RECEIPT, draft, executed_path, read_receipt, sign
 from rpgan.errors import UserError
-from rpgan.receipts import RECEIPT, draft, executed_path, read_receipt, sign
 from rpgan.results import CHECKOUT, PROFILES, processor
 
 CHAPTERS = notebooks.chapters()

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from rpgan import notebooks, results
+from rpgan import results
+from rpgan.book import notebooks
 from rpgan.ledger import load_ledger
 
 LEDGER = results.CHECKOUT / "book" / "claims.yml"

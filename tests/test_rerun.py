@@ -9,7 +9,8 @@ import nbformat
 import pytest
 import torch
 
-from rpgan import notebooks, results
+from rpgan import results
+from rpgan.book import notebooks
 from rpgan.errors import UserError
 
 CHEAP = "12_pruning"

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from rpgan import trained
+from rpgan.book import trained
+from rpgan.book.launch import code_link
 from rpgan.checkpoint import load_card, save_checkpoint
 from rpgan.config import standard_twin
-from rpgan.launch import code_link
 from rpgan.models.generator import build_generator
 from rpgan.presets import resolve
 from rpgan.results import CHECKOUT
@@ -34,7 +34,7 @@ def test_scores_say_their_features_and_their_number_of_images() -> None:
 def test_the_page_has_every_checkpoint_of_the_repository(tmp_path: Path) -> None:
     parts = trained.trained_parts(tmp_path)
     assert tuple(parts) == trained.PARTS and (tmp_path / trained.SHEET).stat().st_size > 10_000
-    assert code_link("rpgan.trained", CHECKOUT) in parts["trained_sheet"]
+    assert code_link("rpgan.book.trained", CHECKOUT) in parts["trained_sheet"]
     for path in trained.committed():
         kind = "generators" if load_card(path)["config"]["kind"] == "gan" else "readers"
         assert f"`{path.name}`" in parts[f"trained_{kind}"]

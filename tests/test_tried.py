@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rpgan import tried
+from rpgan.book import tried
 from rpgan.errors import UserError
 
 ROW = {"kind": "fault", "what": "a kill", "outcome": "it goes on", "version": "1"}

@@ -22,7 +22,7 @@ def run_command(
     force: Force = False,
 ) -> None:
     """Execute notebooks by papermill, those that changed since their last run; results go to _build."""
-    from rpgan import notebooks
+    from rpgan.book import notebooks
 
     if prepare_only:
         notebooks.prepare(chapters, profile)
@@ -40,14 +40,14 @@ def book_command(
     ] = False,
 ) -> None:
     """Execute the chapters that changed and build the Jupyter Book into _build/html."""
-    from rpgan.book import book
+    from rpgan.book.build import book
 
     book(profile, run=run, force=force, single_page=single_page)
 
 
 def stamp_command() -> None:
     """Write the repository's address from _config.yml into README and notebooks."""
-    from rpgan.launch import stamp
+    from rpgan.book.launch import stamp
     from rpgan.results import CHECKOUT
 
     for path in stamp(CHECKOUT):

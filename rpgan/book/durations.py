@@ -1,15 +1,15 @@
 """How long chapters took where they were measured for the book, `data/results/durations.json`.
 
-`python -m rpgan.durations` replaces, in the committed record, what this checkout has executed to the end with
-the profile's own parameters. It serves where a chapter was not executed yet.
+`python -m rpgan.book.durations` replaces, in the committed record, what this checkout has executed to the end
+with the profile's own parameters. It serves where a chapter was not executed yet.
 """
 
 import json
 from pathlib import Path
 from typing import Any
 
+from rpgan.book.receipts import executed_path, is_executed, read_receipt
 from rpgan.errors import UserError
-from rpgan.receipts import executed_path, is_executed, read_receipt
 from rpgan.results import CHECKOUT, PROFILES, processor, save
 
 

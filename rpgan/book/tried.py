@@ -2,7 +2,7 @@
 
 A test with the marker `tried(kind, what, outcome)` is a row; its cases are those of its parameters, or as
 many as it says. A run of pytest writes the rows that passed to `_build/tried.json`, and
-`python -m rpgan.tried`, by which `make test-all` ends its tests, merges them into
+`python -m rpgan.book.tried`, by which `make test-all` ends its tests, merges them into
 `data/results/tried.json`, from which the page is made:
 
     rows: [{where, kind, what, outcome, cases, version}]
@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from rpgan.book.pages import table
 from rpgan.errors import UserError
-from rpgan.pages import table
 from rpgan.results import CHECKOUT, build_root, save
 
 KINDS = {

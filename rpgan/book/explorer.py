@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from rpgan.analysis.variation import variation_grid
+from rpgan.book.launch import code_link
 from rpgan.checkpoint import load_card, load_config, load_generator
 from rpgan.config import GanConfig, GeneratorConfig
 from rpgan.errors import UserError
-from rpgan.launch import code_link
 from rpgan.models.generator import RandomPathGenerator
 from rpgan.results import CHECKOUT
 

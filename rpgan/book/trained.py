@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rpgan.book.launch import code_link
+from rpgan.book.pages import table
 from rpgan.checkpoint import CARD, load_card, load_config, load_generator
 from rpgan.config import GanConfig
 from rpgan.curves import Curve, read_curve
-from rpgan.launch import code_link
 from rpgan.models.draws import draw
 from rpgan.overrides import flatten
-from rpgan.pages import table
 from rpgan.presets import resolve
 from rpgan.results import CHECKOUT
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rpgan import durations, trained
-from rpgan.estimate import experiments, values_by_profile
-from rpgan.notebooks import outdated
-from rpgan.pages import table
+from rpgan.book import durations, trained
+from rpgan.book.estimate import experiments, values_by_profile
+from rpgan.book.notebooks import outdated
+from rpgan.book.pages import table
 from rpgan.presets import resolve
 from rpgan.results import CHECKOUT, PROFILES
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import yaml
 
+from rpgan.book.notebooks import chapters
+from rpgan.book.receipts import git
 from rpgan.errors import UserError
 from rpgan.files import replacing
-from rpgan.notebooks import chapters
-from rpgan.receipts import git
 
 GITHUB = re.compile(r"(?:https://|ssh://git@|git@)github\.com[:/]([\w.-]+)/([\w.-]+?)(?:\.git)?/?")
 COLAB_CELL = re.compile(r'repository, ref = "[^"\n]*", "[^"\n]*"')

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rpgan.pages import table
+from rpgan.book.pages import table
 from rpgan.results import show
 
 HEADS = {

@@ -11,11 +11,11 @@ from typing import Any
 import yaml
 from filelock import FileLock
 
-from rpgan import costs, explorer, launch, notebooks, pages, panels, trained, tried
+from rpgan.book import costs, explorer, launch, notebooks, pages, panels, trained, tried
+from rpgan.book.receipts import Receipt, altered, executed_path, is_executed, read_receipt
 from rpgan.errors import UserError
 from rpgan.ledger import Ledger, load_ledger
 from rpgan.places import COMMITTED
-from rpgan.receipts import Receipt, altered, executed_path, is_executed, read_receipt
 from rpgan.results import CHECKOUT, build_root, check_profile, read_results
 
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"  # it has no __main__ of its own

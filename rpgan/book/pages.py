@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rpgan import __version__
+from rpgan.book.receipts import Receipt
 from rpgan.errors import UserError
 from rpgan.ledger import BOUNDS, ORDERS, VERDICTS, Claim, Ledger, support, verdict
 from rpgan.operations import GPU_HOURS, gpu_hours
-from rpgan.receipts import Receipt
 from rpgan.results import Measured, processor, show, show_measured, show_value, versions
 
 PACKAGES = (

@@ -7,10 +7,19 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
-from rpgan import durations
+from rpgan.book import durations
+from rpgan.book.receipts import (
+    Receipt,
+    altered,
+    draft,
+    executed_path,
+    finish,
+    is_executed,
+    read_receipt,
+    sign,
+)
 from rpgan.errors import MissingCheckpoint, UserError
 from rpgan.files import taken_away
-from rpgan.receipts import Receipt, altered, draft, executed_path, finish, is_executed, read_receipt, sign
 from rpgan.results import CHECKOUT, check_profile, results_path
 
 TYPES: dict[str, tuple[type, ...]] = {
@@ -168,7 +177,7 @@ def _announce(
         took = f"; took {there[0]:.0f} s on {there[1]}"
     lines = [f"{notebook.stem:<20} to run, {', '.join(reasons)}{took}"]
     if profile != "smoke":
-        from rpgan.estimate import trainings  # loads torch
+        from rpgan.book.estimate import trainings  # loads torch
 
         lines += [f"{'':<20} asks for {line}" for line in trainings(notebook, profile, parameters)]
     return lines

@@ -1,0 +1,1 @@
+"""The Jupyter Book: chapters executed, claims judged, pages written and built."""
