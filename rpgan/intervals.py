@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 TAIL = 0.025  # on either side of an interval of 95 %
+SURE = 0.95  # share of the draws in which an order must hold, or fail, to be told
 
 
 def central_interval(

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from rpgan.errors import UserError
+from rpgan.intervals import SURE
 from rpgan.results import Measured
 
 JUDGED = ("reproduced", "same order", "undecided", "not reproduced")
@@ -19,7 +20,6 @@ SOURCES = ("paper", "carried over", "beyond")
 BOUNDS = ("greater", "less")  # rules that are asked of the whole of an interval
 # rules about the order of a list, asked of every draw
 ORDERS = ("largest", "smallest", "above", "mostly_above", "ranks")
-SURE = 0.95  # share of the draws in which an order must hold, or fail, to be told
 
 
 @dataclass(frozen=True)

@@ -162,6 +162,11 @@ def test_three_steps_and_three_more_are_six(name, straight, tmp_path):
     assert_same(log_of(tmp_path), log_of(straight[name]))
 
 
+def test_a_longer_run_is_not_taken_for_a_shorter_one(straight):
+    with pytest.raises(UserError, match="has made 6 steps; expected at most 5"):
+        train(override(GAN, {"train.steps": 5}), straight["hinge"], device="cpu")
+
+
 def test_falling_rates_are_of_a_number_of_steps(straight):
     with pytest.raises(UserError, match=r"train\.steps 6 there, 9 here"):
         train(override(FALLING, {"train.steps": 9}), straight["falling"], device="cpu")

@@ -9,7 +9,7 @@ from torch import Tensor
 from rpgan.config import GanConfig
 from rpgan.errors import UserError
 from rpgan.experiments import EXPERIMENTS
-from rpgan.intervals import count_orders
+from rpgan.intervals import SURE, count_orders
 from rpgan.metrics.agreement import Profile, rank_agreement
 from rpgan.metrics.color import color_distances
 from rpgan.metrics.diversity import LayerDiversity, layer_diversity, sum_table
@@ -34,7 +34,6 @@ FORMS = {  # of LayerDiversity, one number a bucket, and how their keys end
 }
 
 
-SURE = 0.95  # share of the bootstrap's draws in which a ranking's ends must stay to be told
 KINDS = ("rpgan", "gan", "dcgan")  # of generators, each once for a data set in a chapter
 
 

@@ -49,7 +49,7 @@ def train(
     `samples/STEP.png`, `best/` and `last/` (checkpoints). `initial` is the checkpoint of the experiment that
     the config starts from, or whose images it reads. Several devices share every batch of a GAN, one process
     each, and make the steps that one would; between two sittings their number may change. Raises UserError
-    where the directory holds another experiment, and where a loss is no longer a number.
+    where the directory holds another experiment or more steps, and where a loss is no longer a number.
     """
     _refuse_another(directory, config)
     _check_shares(config, devices)
@@ -62,6 +62,9 @@ def train(
             _claim(directory, config)  # not before all settings have proved good
         fabric.barrier()
         run = Run(directory, config, fabric, task, data)
+        if run.step > config.train.steps:
+            got, most = f"{run.step:,} steps", f"{config.train.steps:,}"
+            raise UserError(f"{directory} has made {got}; expected at most {most}: take another --out")
         if run.step < config.train.steps:
             run.follow(load(run.step, config.train.steps))
     return directory / "best"
@@ -137,10 +140,8 @@ class Run:
         if self.step == self.config.train.steps:
             self._export("last", scores)
         if not sys.stderr.isatty():
-            print(
-                f"step {self.step:,}: {scores[0].name} {scores[0].value:.4g} (best {self.best:.4g})",
-                flush=True,
-            )
+            best = f"(best {self.best:.4g})"
+            print(f"step {self.step:,}: {scores[0].name} {scores[0].value:.4g} {best}", flush=True)
 
     def _export(self, name: str, scores: list[Score]) -> None:
         about = {
