@@ -46,6 +46,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     rows = [row for where, row in tried.items() if where not in failed]
     if rows and not hasattr(session.config, "workerinput"):
         from rpgan import __version__
-        from rpgan.tried import record_path, save_rows
+        from rpgan.book.tried import record_path, save_rows
 
         save_rows([row | {"version": __version__} for row in rows], record_path())

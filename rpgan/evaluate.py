@@ -15,7 +15,8 @@ from rpgan.checkpoint import load_config, load_generator
 from rpgan.config import DataConfig, GanConfig
 from rpgan.datasets.catalogue import find
 from rpgan.errors import UserError
-from rpgan.metrics.color import color_distances, hellinger
+from rpgan.metrics.color import color_distance, hellinger
+from rpgan.metrics.diversity import LayerDiversity
 from rpgan.metrics.features import Extractor
 from rpgan.metrics.frechet import Moments, frechet_distance
 from rpgan.metrics.knn import density_coverage, precision_recall
@@ -87,7 +88,7 @@ def evaluate(
         distances = {name: FeatureDistance(network) for name, network in networks.items() if name != "pixels"}
         lpips, why = _lpips(device)
         absent |= why
-        scores += _layer_diversity(generator, {"color": _color} | distances | lpips, seed)
+        scores += _layer_diversity(generator, {"color": color_distance} | distances | lpips, seed)
     absent |= {s.name: f"the value is {s.value}" for s in scores if not math.isfinite(s.value)}
     finite = [score for score in scores if math.isfinite(score.value)]
     return Evaluation(str(model), finite, absent, time.perf_counter() - started)
@@ -129,20 +130,24 @@ def _pairwise(curve: PrdCurve, *, real: Tensor, fake: Tensor) -> dict[str, float
     return {"prd_f8": curve.f8, "prd_f1_8": curve.f1_8} | asdict(near) | asdict(balls)
 
 
+def diversity_of_layers(
+    generator: RandomPathGenerator, distances: Mapping[str, Distance], seed: int
+) -> dict[str, LayerDiversity]:
+    """Layer diversity by each distance around `ROUTES` paths; empty where no bucket has several instances."""
+    if not plural_buckets(generator.bucket_sizes) or generator.latent is None:
+        return {}
+    return bucket_diversity(generator, distances, ROUTES, torch.Generator().manual_seed(seed))
+
+
 def _layer_diversity(
     generator: RandomPathGenerator, distances: Mapping[str, Distance], seed: int
 ) -> Iterator[Quality]:
     """Yields each bucket's share of the layer diversity under each distance (section 4.1)."""
-    rng = torch.Generator().manual_seed(seed)
     against = f"itself, 4 images around each of {ROUTES} paths"
-    for name, found in bucket_diversity(generator, distances, ROUTES, rng).items():
+    for name, found in diversity_of_layers(generator, distances, seed).items():
         for bucket in plural_buckets(generator.bucket_sizes):
             share = float(found.share[bucket])
             yield Quality(f"d_share_{name}_bucket_{bucket + 1}", share, ROUTES, seed, against, name)
-
-
-def _color(groups: Tensor) -> Tensor:
-    return color_distances(groups).mean(-1)
 
 
 def _lpips(device: str) -> tuple[dict[str, Distance], dict[str, str]]:

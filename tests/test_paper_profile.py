@@ -11,8 +11,9 @@ from rpgan.ledger import load_ledger
 
 LEDGER = results.CHECKOUT / "book" / "claims.yml"
 # Results that small amounts cannot give: FIDs of 50,000 images, whole sweeps, factors that vary; and another
-# profile's model.
+# profile's model or sweep.
 NEED_MORE = {
+    *(f"03_diversity/trainings_{key}" for key in ("semantic", "semantic_share", "color", "color_share")),
     *(f"04_quality/fid_50k_{model}_{what}" for model in ("rpgan", "standard") for what in ("min", "mean")),
     "04_quality/learned_z_spread_ratio",
     *(f"06_instances/{key}" for key in ("fid_50k", "distance", "rank_correlation")),

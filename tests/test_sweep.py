@@ -104,6 +104,17 @@ def test_a_row_tells_the_training_and_scores_apart_from_the_selection():
     assert "train" in row.final[0]["against"] and "held-out" in row.selected["against"]
 
 
+def test_a_row_has_the_layer_diversity_of_the_buckets_that_vary():
+    [trial] = plan(of_seeds(1), "smoke")
+    row = run_trial(trial, "cpu")
+    plural = [size > 1 for size in trial.config.generator.bucket_sizes]
+    assert row.diversity.keys() == {"color", "pixels²"} and not all(plural)
+    for forms in row.diversity.values():
+        assert [value is not None for value in forms["share"]] == plural
+        assert sum(value or 0 for value in forms["share"]) == pytest.approx(1, abs=1e-4)
+        assert forms["ratio_mean"][0] == 1
+
+
 def test_other_scores_are_measured_without_another_training():
     [trial] = plan(of_seeds(1), "smoke")
     row = run_trial(trial, "cpu")

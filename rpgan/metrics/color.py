@@ -29,10 +29,15 @@ def hellinger(p: Float[Tensor, "*n bins"], q: Float[Tensor, "*n bins"]) -> Float
 def color_distances(groups: UInt8[Tensor, "g k c h w"]) -> Float[Tensor, "g k k c"]:
     """Hellinger distances between all images of a group, for each channel (R, G, B): symmetric, in [0, 1].
 
-    What is reported is each channel and the mean over them, `.mean(-1)`.
+    What is reported is each channel and the mean over them, `color_distance`.
     """
     shares = histograms(groups.flatten(0, 1)).unflatten(0, groups.shape[:2])
     return hellinger(*torch.broadcast_tensors(shares[:, :, None], shares[:, None]))
+
+
+def color_distance(groups: UInt8[Tensor, "g k c h w"]) -> Float[Tensor, "g k k"]:
+    """Mean over channels of `color_distances`."""
+    return color_distances(groups).mean(-1)
 
 
 def color_change(a: UInt8[Tensor, "n c h w"], b: UInt8[Tensor, "n c h w"]) -> Float[Tensor, " n"]:

@@ -6,10 +6,11 @@ import matplotlib.pyplot as plt
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from rpgan.metrics.diversity import LayerDiversity
 from rpgan.plotting import PAPER
-from rpgan.plotting.intervals import Ends, draw_groups
+from rpgan.plotting.intervals import TITLES, Ends, draw_groups
 
 COLORS = {"red": "#b5483a", "green": "#5b8e3e", "blue": "#2f6690", "color": "#8a94a6"}
 
@@ -64,3 +65,28 @@ def robust_bars(found: Mapping[str, LayerDiversity]) -> Bars:
 def share_bars(found: Mapping[str, LayerDiversity]) -> Bars:
     """Each bucket's share of the sums over all buckets, with its bootstrap interval over routes."""
     return {name: (d.share, *d.share_interval()) for name, d in found.items()}
+
+
+def draw_trainings(shares: Mapping[str, Tensor], n_in: Sequence[int]) -> Figure:
+    """Draws shares (trainings, buckets) by measure: a line for each training, coloured by its instances."""
+    figure, axes = plt.subplots(1, len(shares), figsize=(2.6 * len(shares), 2.5), sharey=True, squeeze=False)
+    for ax, (name, values) in zip(axes.flat, shares.items(), strict=True):
+        trainings, buckets = values.shape
+        sns.lineplot(
+            x=[str(bucket + 1) for _ in range(trainings) for bucket in range(buckets)],
+            y=values.flatten().tolist(),
+            hue=[n for n in n_in for _ in range(buckets)],
+            units=[training for training in range(trainings) for _ in range(buckets)],
+            estimator=None,
+            palette="crest",
+            linewidth=1.2,
+            marker="o",
+            markersize=4,
+            markeredgewidth=0,
+            legend="full" if ax is axes.flat[-1] else False,
+            ax=ax,
+        )
+        ax.set(xlabel="bucket", ylabel="share of the change", ylim=(0, None), title=TITLES.get(name, name))
+        sns.despine(ax=ax)
+    sns.move_legend(ax, "center left", bbox_to_anchor=(1, 0.5), title="instances", title_fontsize=8)
+    return figure

@@ -19,6 +19,8 @@ profile `paper`), which chapters read by `load_sweep`:
                               each with its `extractor`
       curve                   {name, steps, values}: the selecting score during training
       prd                     precision and recall at 101 angles, the curve behind the F-scores; by extractor
+      diversity               {measure: {ratio_mean, share}} of the checkpoint's buckets, from 100 paths, by
+                              colour and by squared distances of features; null where a bucket has none
       data, machine, versions as on the checkpoint's card
 """
 

@@ -1,6 +1,7 @@
 """One trial of a sweep: a training, and scores that had no part in selecting its checkpoint."""
 
 import json
+import math
 import statistics
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -14,17 +15,21 @@ from filelock import FileLock
 from rpgan.checkpoint import load_card, load_generator
 from rpgan.config import DataConfig, GanConfig
 from rpgan.errors import UserError
-from rpgan.evaluate import Compared, compare
+from rpgan.evaluate import Compared, Distance, compare, diversity_of_layers
+from rpgan.metrics.color import color_distance
 from rpgan.metrics.features import Extractor, load_extractor
+from rpgan.metrics.perceptual import FeatureDistance
 from rpgan.metrics.prd import PrdCurve
 from rpgan.models.draws import draw
+from rpgan.models.generator import RandomPathGenerator
 from rpgan.obtain import train_experiment
 from rpgan.references import Reference, find_reference
 from rpgan.results import save
 from rpgan.training.machine import build_fabric
 
-ROW = 2  # raised where rows come to say more, so that finished trials are scored anew
+ROW = 3  # raised where rows come to say more, so that finished trials are scored anew
 FINAL_SEED = 2020  # of the images of the final scores; the selection draws others
+FORMS = ("ratio_mean", "share")  # of the layer diversity, see metrics.diversity
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,7 @@ class Row:
     final: list[dict[str, Any]]
     curve: dict[str, Any]
     prd: dict[str, dict[str, list[float]]]
+    diversity: dict[str, dict[str, list[float | None]]]
     data: str
     machine: dict[str, Any]
     versions: dict[str, str]
@@ -98,7 +104,8 @@ def run_trial(trial: Trial, device: str = "auto") -> Row:
         generator = load_generator(best).to(place)
         rng = torch.Generator().manual_seed(FINAL_SEED)
         images = draw(generator, trial.n, rng)
-        row = _row(trial, compare(reference, images, networks, FINAL_SEED))
+        compared = compare(reference, images, networks, FINAL_SEED)
+        row = _row(trial, compared, _diversity(generator, networks))
         save(trial.directory / "result.json", asdict(row))
         return row
 
@@ -113,7 +120,24 @@ def _yardstick(
     return networks, find_reference(data, (channels, height, width), n, FINAL_SEED, networks)
 
 
-def _row(trial: Trial, compared: Compared) -> Row:
+def _diversity(
+    generator: RandomPathGenerator, networks: Mapping[str, Extractor]
+) -> dict[str, dict[str, list[float | None]]]:
+    """Layer diversity by colour and by squared distances of features; None where a bucket has none."""
+    distances: dict[str, Distance] = {"color": color_distance}
+    distances |= {f"{name}²": FeatureDistance(network, squared=True) for name, network in networks.items()}
+    found = diversity_of_layers(generator, distances, FINAL_SEED)
+    return {
+        name: {form: [_short(value) for value in getattr(d, form).tolist()] for form in FORMS}
+        for name, d in found.items()
+    }
+
+
+def _short(value: float) -> float | None:
+    return round(value, 5) if math.isfinite(value) else None
+
+
+def _row(trial: Trial, compared: Compared, diversity: dict[str, dict[str, list[float | None]]]) -> Row:
     best, last = (load_card(trial.directory / name) for name in ("best", "last"))
     log = [json.loads(line) for line in (trial.directory / "log.jsonl").read_text().splitlines()]
     scored = [entry for entry in log if "scores" in entry]
@@ -135,6 +159,7 @@ def _row(trial: Trial, compared: Compared) -> Row:
             "values": [entry["scores"][0]["value"] for entry in scored],
         },
         prd={name: _thinned(curve) for name, curve in compared.curves.items()},
+        diversity=diversity,
         data=last["data"],
         machine=last["machine"],
         versions=last["versions"],

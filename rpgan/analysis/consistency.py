@@ -1,0 +1,138 @@
+"""Layer diversity over many trainings: do others order the buckets alike? (Section 4.1, figure 6.)"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from rpgan.intervals import count_orders, resampled_sums
+from rpgan.metrics.shares import share
+from rpgan.results import Result
+
+COLOR = "color"
+
+
+@runtime_checkable
+class Training(Protocol):
+    """What a row of a sweep says of one training; see rpgan.sweep."""
+
+    @property
+    def overrides(self) -> Mapping[str, Any]: ...
+    @property
+    def selected(self) -> Mapping[str, Any]: ...
+    @property
+    def diversity(self) -> Mapping[str, Mapping[str, Sequence[float | None]]]: ...
+
+
+@dataclass(frozen=True)
+class Diversities:
+    """Layer diversity in one measure, training by training, of generators with as many buckets."""
+
+    ratio_mean: Float[Tensor, "trainings buckets"]  # the paper's D
+    share: Float[Tensor, "trainings buckets"]
+
+    def peaks_between(self) -> Result:
+        """Share of the trainings in which neither the first nor the last bucket changes the measure most."""
+        top = self.share.argmax(1)
+        return share((top > 0) & (top < self.share.shape[1] - 1))
+
+    def first_is_least(self) -> Result:
+        """Share of the trainings in which the first bucket changes the measure least."""
+        return share(self.share.argmin(1) == 0)
+
+    def last_is_most(self) -> Result:
+        """Share of the trainings in which the last bucket changes the measure most."""
+        return share(self.share.argmax(1) == self.share.shape[1] - 1)
+
+    def means(self, form: str, rng: torch.Generator) -> Result:
+        """Means over trainings of every bucket; the orders are of the means when trainings are drawn anew."""
+        values: Tensor = getattr(self, form)
+        orders = count_orders(resampled_sums(values, rng))
+        return Result(values.mean(0).tolist(), len(values), note="mean over trainings", orders=orders)
+
+
+QUESTIONS = {
+    "a bucket between changes it most": Diversities.peaks_between,
+    "the first changes it least": Diversities.first_is_least,
+    "the last changes it most": Diversities.last_is_most,
+}
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """Layer diversity by measure, of trainings whose generators have the same number of buckets."""
+
+    n_in: tuple[int, ...]  # of each training, instances of its first bucket; 0 where its row does not say
+    measures: Mapping[str, Diversities]
+    semantic: str  # of the features that chose no checkpoint, where there are any
+
+    def table(self) -> list[dict[str, Any]]:
+        """Rows for a page: in how many trainings each of the paper's statements holds, by measure."""
+        return [
+            {"statement": question}
+            | {name: round(asked(d).value * len(self.n_in)) for name, d in self.measures.items()}
+            | {"trainings": len(self.n_in)}
+            for question, asked in QUESTIONS.items()
+        ]
+
+    def summary(self) -> str:
+        """Returns a sentence on how many trainings have the paper's order."""
+        n, semantic, color = len(self.n_in), self.measures[self.semantic], self.measures[COLOR]
+        between, first, last = (
+            round(of.value * n)
+            for of in (semantic.peaks_between(), semantic.first_is_least(), color.last_is_most())
+        )
+        return (
+            f"Of {n} trainings of the sweep, {between} change semantics ({self.semantic}) most in a bucket "
+            f"between the first and the last and {first} least in the first; {last} change colour most in "
+            "the last."
+        )
+
+    def results(self, rng: torch.Generator) -> dict[str, Result]:
+        """What the ledger needs: the paper's D and the shares, and in how many trainings statements hold."""
+        found = {}
+        for key, name in (("semantic", self.semantic), ("color", COLOR)):
+            of = self.measures[name]
+            found[f"trainings_{key}"] = of.means("ratio_mean", rng)
+            found[f"trainings_{key}_share"] = of.means("share", rng)
+            found[f"trainings_{key}_peaks_between"] = of.peaks_between()
+            found[f"trainings_{key}_last"] = of.last_is_most()
+        return found
+
+
+def consistency(rows: Iterable[Training]) -> Consistency | None:
+    """Sorts the trainings of a sweep; None where fewer than two have layer diversities that are numbers.
+
+    Left out are those with another number of buckets, or of other measures, than the first.
+    """
+    whole = [row for row in rows if row.diversity and all(map(_is_whole, row.diversity.values()))]
+    alike = [row for row in whole if _shape(row) == _shape(whole[0])]
+    if len(alike) < 2:
+        return None
+    names = list(alike[0].diversity)
+    chose = str(alike[0].selected["name"]).removeprefix("frechet_")
+    features = [name for name in names if name != COLOR]
+    return Consistency(
+        n_in=tuple(row.overrides.get("generator.bucket_sizes", (0,))[0] for row in alike),
+        measures={
+            name: Diversities(
+                *(
+                    torch.tensor([row.diversity[name][form] for row in alike], dtype=torch.float64)
+                    for form in ("ratio_mean", "share")
+                )
+            )
+            for name in names
+        },
+        semantic=next((name for name in features if name != f"{chose}²"), features[0]),
+    )
+
+
+def _is_whole(forms: Mapping[str, Sequence[float | None]]) -> bool:
+    return all(value is not None for values in forms.values() for value in values)
+
+
+def _shape(row: Training) -> tuple[Any, ...]:
+    return tuple(row.diversity), len(next(iter(row.diversity.values()))["share"])

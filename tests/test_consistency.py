@@ -1,0 +1,63 @@
+"""Layer diversity over trainings, on planted numbers."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import torch
+
+from rpgan.analysis.consistency import consistency
+
+FIRST, MIDDLE, LAST = [0.5, 0.3, 0.2], [0.2, 0.5, 0.3], [0.1, 0.3, 0.6]
+
+
+@dataclass
+class Row:
+    diversity: dict[str, dict[str, list[float | None]]]
+    overrides: dict[str, Any] = field(default_factory=lambda: {"generator.bucket_sizes": [5, 5, 5]})
+    selected: dict[str, Any] = field(default_factory=lambda: {"name": "frechet_own"})
+
+
+def row(semantic, color, **kwargs):
+    shares = {"color": color, "own²": LAST, "other²": semantic}
+    forms = {
+        name: {"share": share, "ratio_mean": [None if s is None else s / share[0] for s in share]}
+        for name, share in shares.items()
+    }
+    return Row(forms, **kwargs)
+
+
+def test_statements_are_counted_over_trainings():
+    found = consistency([row(MIDDLE, LAST), row(MIDDLE, LAST), row(LAST, LAST), row(FIRST, MIDDLE)])
+    counts = {line["statement"]: (line["other²"], line["color"]) for line in found.table()}
+    assert list(counts.values()) == [(2, 1), (3, 4), (1, 3)]
+    assert found.n_in == (5,) * 4 and all(line["trainings"] == 4 for line in found.table())
+
+
+def test_the_features_that_chose_the_checkpoints_are_not_what_is_concluded_from():
+    found = consistency([row(MIDDLE, LAST)] * 2)
+    assert found.semantic == "other²"
+    alone = [
+        Row({"color": r.diversity["color"], "own²": r.diversity["own²"]}) for r in [row(MIDDLE, LAST)] * 2
+    ]
+    assert consistency(alone).semantic == "own²", "better than none"
+
+
+def test_results_are_means_over_trainings_whose_orders_tell_how_sure_they_are():
+    found = consistency([row(MIDDLE, LAST)] * 3).results(torch.Generator().manual_seed(0))
+    assert found["trainings_semantic_share"].value == pytest.approx(MIDDLE)
+    assert found["trainings_semantic"].value == pytest.approx([1, 2.5, 1.5])
+    assert list(found["trainings_color"].orders) == ["1 2 3"], "all trainings alike, no other order"
+    assert found["trainings_color_last"].value == 1 and found["trainings_color_last"].n == 3
+    split = consistency([row(MIDDLE, LAST), row(LAST, LAST)] * 3).results(torch.Generator().manual_seed(0))
+    assert len(split["trainings_semantic"].orders) > 1, "trainings that differ leave the order open"
+
+
+def test_trainings_that_cannot_be_compared_are_left_out():
+    other = row([0.5, 0.5], [0.5, 0.5])
+    other.diversity["own²"] = other.diversity["color"]
+    single = row([0.5, 0.5, None], LAST)
+    whole = [row(MIDDLE, LAST)] * 2
+    assert consistency([*whole, other, single]).n_in == (5, 5)
+    assert consistency([*whole[:1], single, Row({})]) is None
+    assert consistency([]) is None
