@@ -54,3 +54,8 @@ def test_the_repository_stays_small() -> None:
     sizes = {p: p.stat().st_size for p in committed()}
     assert not [p for p, size in sizes.items() if size > 20 * MEGABYTE]
     assert sum(size for p, size in sizes.items() if ROOT / "data" in p.parents) < 100 * MEGABYTE
+
+
+def test_no_module_is_too_long_to_be_read_at_once() -> None:
+    lengths = {path: len(path.read_text().splitlines()) for path in (ROOT / "rpgan").rglob("*.py")}
+    assert not [path for path, length in lengths.items() if length > 250]

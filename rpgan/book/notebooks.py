@@ -1,4 +1,4 @@
-"""Executing notebooks: which there are, what parameters they take, and runs of them by papermill."""
+"""Executing notebooks: which there are, and runs of them by papermill."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -8,6 +8,7 @@ from textwrap import fill
 from typing import Any
 
 from rpgan.book import durations
+from rpgan.book.parameters import check_parameters
 from rpgan.book.receipts import (
     Receipt,
     altered,
@@ -20,17 +21,8 @@ from rpgan.book.receipts import (
 )
 from rpgan.errors import MissingCheckpoint, UserError
 from rpgan.files import taken_away
-from rpgan.results import CHECKOUT, check_profile, results_path
+from rpgan.results import CHECKOUT, results_path
 
-TYPES: dict[str, tuple[type, ...]] = {
-    "str": (str,),
-    "int": (int,),
-    "float": (float, int),
-    "bool": (bool,),
-    "dict": (dict,),
-    "list": (list,),
-    "tuple": (list, tuple),
-}
 WAITS = """\
 :::{{admonition}} Not executed under this profile
 :class: warning
@@ -62,29 +54,6 @@ def select(names: Sequence[str], root: Path = CHECKOUT) -> list[Path]:
             there = ", ".join(path.stem for path in chapters(root)) or f"none in {root / 'notebooks'}"
             raise UserError(f"there is no chapter {name!r}; chapters: {there}")
     return [by_name[key] for key in keys] or chapters(root)
-
-
-def check_parameters(notebook: Path, profile: str, parameters: Mapping[str, Any]) -> None:
-    """Raises UserError for a parameter that the notebook does not name or types otherwise."""
-    from papermill import inspect_notebook
-
-    known = inspect_notebook(str(notebook))
-    if parameters.get("profile", profile) != profile:
-        raise UserError(f"the parameter profile = {parameters['profile']!r}; use --profile in its place")
-    for name, value in {"profile": check_profile(profile), **parameters}.items():
-        if name not in known:
-            table = "; ".join(_describe(p) for p in known.values()) or "none (no cell is tagged parameters)"
-            raise UserError(f"{notebook.stem} has no parameter {name!r}; its parameters are {table}")
-        wanted = known[name]["inferred_type_name"]
-        if value is not None and type(value) not in TYPES.get(wanted, (type(value),)):
-            raise UserError(
-                f"{notebook.stem}: {name} = {value!r} is a {type(value).__name__}; expected {wanted}"
-            )
-
-
-def _describe(parameter: Mapping[str, str]) -> str:
-    text = f"{parameter['name']}: {parameter['inferred_type_name']} = {parameter['default']}"
-    return f"{text} ({parameter['help']})" if parameter["help"] else text
 
 
 def run(
