@@ -183,6 +183,11 @@ def test_an_interruption_says_how_to_go_on(run, monkeypatch):
     assert status == 130 and err == "rpgan: interrupted; the same command again continues a training\n"
 
 
+def test_too_much_for_the_memory_says_what_to_take_less_of(run, saved):
+    status, _, err = run("sample", saved, "--n", 10**14, "--out", "x.npz")
+    assert status == 2 and err.startswith("rpgan: there is not enough memory; take fewer images")
+
+
 def test_our_own_mistakes_keep_their_traceback(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["rpgan", "models"])
     monkeypatch.setattr("rpgan.checkpoint.names", lambda: 1 / 0)

@@ -65,6 +65,10 @@ def main() -> None:
         _stop(_describe_missing(error), 2)
     except OSError as error:
         _stop(f"{error}; check the path, its permissions and the space on the disk", 2)
+    except (MemoryError, RuntimeError) as error:
+        if not _is_of_memory(error):
+            raise
+        _stop("there is not enough memory; take fewer images, a smaller batch or another device", 2)
     except (KeyboardInterrupt, typer.Abort):
         status = INTERRUPTED
     if status == INTERRUPTED:
@@ -75,6 +79,11 @@ def main() -> None:
 def _stop(message: str, status: int) -> NoReturn:
     print(f"rpgan: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(status)
+
+
+def _is_of_memory(error: Exception) -> bool:
+    # PyTorch has an exception of its own on a GPU, and a bare RuntimeError on a CPU.
+    return isinstance(error, MemoryError) or "allocate" in str(error)
 
 
 def _describe_missing(error: ModuleNotFoundError) -> str:
