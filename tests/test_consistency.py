@@ -53,6 +53,17 @@ def test_results_are_means_over_trainings_whose_orders_tell_how_sure_they_are():
     assert len(split["trainings_semantic"].orders) > 1, "trainings that differ leave the order open"
 
 
+def test_more_instances_may_go_with_more_in_the_last_bucket():
+    rows = [row(MIDDLE, [0.5 - x, 0.3, 0.2 + x]) for x in (0.0, 0.1, 0.2, 0.3, 0.4)]
+    for n_in, each in zip((5, 10, 15, 20, 25), rows, strict=True):
+        each.overrides = {"generator.bucket_sizes": [n_in] * 3}
+    found = consistency(rows)
+    grows = found.last_by_instances("color")
+    assert grows.value == pytest.approx(1) and grows.interval[0] > 0 and grows.n == 5
+    assert consistency(rows[:3]).last_by_instances("color") is None, "three tell nothing"
+    assert consistency([rows[0]] * 5).last_by_instances("color") is None, "all of one size"
+
+
 def test_trainings_that_cannot_be_compared_are_left_out():
     other = row([0.5, 0.5], [0.5, 0.5])
     other.diversity["own²"] = other.diversity["color"]

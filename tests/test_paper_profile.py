@@ -14,6 +14,7 @@ LEDGER = results.CHECKOUT / "book" / "claims.yml"
 # profile's model or sweep.
 NEED_MORE = {
     *(f"03_diversity/trainings_{key}" for key in ("semantic", "semantic_share", "color", "color_share")),
+    "03_diversity/trainings_semantic_last_by_instances",
     *(f"04_quality/fid_50k_{model}_{what}" for model in ("rpgan", "standard") for what in ("min", "mean")),
     "04_quality/learned_z_spread_ratio",
     *(f"06_instances/{key}" for key in ("fid_50k", "distance", "rank_correlation")),

@@ -8,11 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rpgan.intervals import count_orders, resampled_sums
+from rpgan.intervals import count_orders, rank_interval, resampled_sums
 from rpgan.metrics.shares import share
-from rpgan.results import Result
+from rpgan.results import Result, show_value
 
 COLOR = "color"
+FEWEST = 4  # trainings, below which a rank correlation says nothing
 
 
 @runtime_checkable
@@ -78,17 +79,35 @@ class Consistency:
             for question, asked in QUESTIONS.items()
         ]
 
+    def last_by_instances(self, measure: str) -> Result | None:
+        """Rank correlation, over trainings, of the instances with the last bucket's share in a measure.
+
+        None for fewer than four trainings, and where all have equally many instances.
+        """
+        from scipy.stats import spearmanr
+
+        if len(self.n_in) < FEWEST or len(set(self.n_in)) == 1:
+            return None
+        value = float(spearmanr(self.n_in, self.measures[measure].share[:, -1]).statistic)
+        return Result(value, len(self.n_in), interval=rank_interval(value, len(self.n_in)), note=measure)
+
     def summary(self) -> str:
-        """Returns a sentence on how many trainings have the paper's order."""
+        """Returns how many trainings have the paper's order, and what more instances do to it."""
         n, semantic, color = len(self.n_in), self.measures[self.semantic], self.measures[COLOR]
         between, first, last = (
             round(of.value * n)
             for of in (semantic.peaks_between(), semantic.first_is_least(), color.last_is_most())
         )
-        return (
+        counted = (
             f"Of {n} trainings of the sweep, {between} change semantics ({self.semantic}) most in a bucket "
             f"between the first and the last and {first} least in the first; {last} change colour most in "
             "the last."
+        )
+        if (grows := self.last_by_instances(self.semantic)) is None:
+            return counted
+        return (
+            f"{counted} The rank correlation of the number of instances with the last bucket's share of "
+            f"semantics is {show_value(grows)}."
         )
 
     def results(self, rng: torch.Generator) -> dict[str, Result]:
@@ -100,6 +119,8 @@ class Consistency:
             found[f"trainings_{key}_share"] = of.means("share", rng)
             found[f"trainings_{key}_peaks_between"] = of.peaks_between()
             found[f"trainings_{key}_last"] = of.last_is_most()
+            if grows := self.last_by_instances(name):
+                found[f"trainings_{key}_last_by_instances"] = grows
         return found
 
 
