@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from rpgan.device import find_device
 from rpgan.errors import UserError
 from rpgan.results import PROFILES, Result, check_profile, encode, results_path, save, versions
 
@@ -69,7 +70,7 @@ def settings(namespace: Mapping[str, Any], chapter: str, **own: Mapping[str, Any
     return Settings(
         chapter=chapter,
         profile=profile,
-        device=_device(common["device"]),
+        device=find_device(common["device"]),
         seed=common["seed"],
         rng=torch.Generator().manual_seed(common["seed"]),
         overrides=_dotted(common["overrides"]),
@@ -122,16 +123,6 @@ def _dotted(overrides: dict[Any, Any]) -> dict[str, Any]:
                 f"overrides has the key {key!r}; expected dotted names, e.g. {{'train.steps': 20}}"
             )
     return overrides
-
-
-def _device(name: str) -> torch.device:
-    n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if name == "auto":
-        return torch.device("cuda" if n_gpus else "cpu")
-    known = ["cpu", "cuda"] if n_gpus else ["cpu"]
-    if name not in known:
-        raise UserError(f"device {name!r} is not here; expected auto, {', '.join(known)}")
-    return torch.device(name)
 
 
 def write_results(cfg: Settings, results: Mapping[str, Any]) -> Path:

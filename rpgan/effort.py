@@ -8,6 +8,7 @@ import torch
 
 from rpgan.checkpoint import find, load_config, satisfies
 from rpgan.config import Config, GanConfig, GeneratorConfig, InversionConfig
+from rpgan.device import find_device
 from rpgan.errors import UserError
 from rpgan.experiments import EXPERIMENTS
 from rpgan.memory import (
@@ -88,7 +89,7 @@ def _told(config: Config, takes: Takes, there: Path | None) -> dict[str, Any]:
 
 def _gan(config: GanConfig, there: bool) -> Takes:
     batch, d_steps = config.train.batch_size, config.train.d_steps
-    device = _device()
+    device = find_device().type
     if there:
         memory = sampling_memory(config.generator, device=device)
     else:
@@ -126,7 +127,7 @@ def _inversion(config: InversionConfig, generator: GeneratorConfig, there: bool)
         real=0,
         generated=config.train.batch_size,
         operations=0.0 if there else inversion_step_operations(config, generator),
-        memory=reading_memory(config) if there else inversion_memory(config, generator, _device()),
+        memory=reading_memory(config) if there else inversion_memory(config, generator, find_device().type),
         disk=FLOAT * (3 + 2) * parameters,
     )
 
@@ -143,10 +144,6 @@ def _source(
     if not isinstance(source, GanConfig):
         raise UserError(f"{config.name} reads paths off images of {source.name}; expected a generator")
     return source.generator, there
-
-
-def _device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _parameters(module: torch.nn.Module) -> int:

@@ -19,10 +19,10 @@ def evaluate_command(
     out: Annotated[Path | None, typer.Option("--json", help="Also write the scores as JSON.")] = None,
 ) -> None:
     """Print every score of a generator that the data and networks on this disk allow."""
+    from rpgan.device import find_device
     from rpgan.evaluate import evaluate, save_json, table
-    from rpgan.training.machine import build_fabric
 
-    place = str(build_fabric("float32", device).device)
+    place = find_device(device).type
     evaluation = evaluate(model, n, seed, data=data, extractors=extractors, device=place)
     print(table(evaluation))
     if out is not None:
@@ -39,10 +39,10 @@ def reference_command(
     device: Device = "auto",
 ) -> None:
     """Measure real images once, so that `rpgan evaluate` needs no data set afterwards."""
+    from rpgan.device import find_device
     from rpgan.references import write_reference
-    from rpgan.training.machine import build_fabric
 
-    place = str(build_fabric("float32", device).device)
+    place = find_device(device).type
     print(f"wrote {write_reference(experiment, n, seed, extractors, place)}")
 
 

@@ -14,6 +14,7 @@ from filelock import FileLock
 
 from rpgan.checkpoint import load_card, load_generator
 from rpgan.config import DataConfig, GanConfig
+from rpgan.device import find_device
 from rpgan.errors import UserError
 from rpgan.evaluate import Compared, Distance, compare, diversity_of_layers
 from rpgan.metrics.color import color_distance
@@ -25,7 +26,6 @@ from rpgan.models.generator import RandomPathGenerator
 from rpgan.obtain import train_experiment
 from rpgan.references import Reference, find_reference
 from rpgan.results import save
-from rpgan.training.machine import build_fabric
 
 ROW = 3  # raised where rows come to say more, so that finished trials are scored anew
 FINAL_SEED = 2020  # of the images of the final scores; the selection draws others
@@ -93,7 +93,7 @@ def run_trial(trial: Trial, device: str = "auto") -> Row:
     with FileLock(trial.directory.with_name(f".{trial.directory.name}.lock")):
         if row := read_row(trial):
             return row
-        place = str(build_fabric("float32", device).device)
+        place = find_device(device).type
         data, shape = trial.config.data, trial.config.generator.image_shape
         # Before the training: what is missing is better known then than after it.
         networks, reference = _yardstick(data, shape, trial.n, trial.features, place)

@@ -7,34 +7,26 @@ import torch
 from lightning_fabric import Fabric
 
 from rpgan import __version__
+from rpgan.device import find_device
 from rpgan.errors import UserError
 from rpgan.results import processor, versions
 from rpgan.training.ranks import Averaging
 
 PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
-DEVICES = ("auto", "cpu", "cuda")
 NAMED = ("torch", "torchvision", "lightning-fabric", "numpy")
 
 
 def build_fabric(precision: str, device: str, directory: Path | None = None, devices: int = 1) -> Fabric:
     """Builds the Fabric of this process, and where it is to have several devices starts the others.
 
-    Device `auto` takes a GPU of NVIDIA where there is one; CUDA_VISIBLE_DEVICES chooses among several. The
-    other processes run the same command from its beginning.
+    The device is one of `find_device`'s names. The other processes run the same command from its beginning.
 
     Precision `auto` is bfloat16 autocast on a GPU and on CPUs with bfloat16 instructions (AMX or AVX-512),
     where it was measured to be faster; elsewhere float32, whose convolutions recent GPUs run in TF32.
     """
     from lightning_fabric.loggers import Logger, TensorBoardLogger
 
-    if device not in DEVICES:
-        raise UserError(f"device {device!r}; expected one of {', '.join(DEVICES)}")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError(
-            "device 'cuda', but torch finds no GPU here; take device 'auto' or install a CUDA build"
-        )
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = find_device(device).type
     _check_devices(device, devices)
     if precision == "auto":
         precision = "bfloat16" if _has_fast_bfloat16(device) else "float32"
