@@ -13,8 +13,9 @@ from typing import Any
 from rpgan.checkpoint import load_card
 from rpgan.errors import UserError
 from rpgan.overrides import flatten, from_dict
+from rpgan.places import home
 from rpgan.presets import resolve
-from rpgan.results import home, save
+from rpgan.results import save
 
 WINDOWS = 100  # means of a loss that are kept
 

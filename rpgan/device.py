@@ -4,8 +4,6 @@ import torch
 
 from rpgan.errors import UserError
 
-DEVICES = ("auto", "cpu", "cuda")
-
 
 def find_device(name: str = "auto") -> torch.device:
     """Returns a device by its name; `auto` is a GPU of NVIDIA where there is one, else the CPU.
@@ -13,11 +11,9 @@ def find_device(name: str = "auto") -> torch.device:
     CUDA_VISIBLE_DEVICES chooses among several GPUs. Raises UserError for any other name, and for a GPU where
     there is none.
     """
-    if name not in DEVICES:
-        raise UserError(f"device {name!r}; expected one of {', '.join(DEVICES)}")
     gpu = torch.cuda.is_available() and torch.cuda.device_count() > 0
-    if name == "cuda" and not gpu:
-        raise UserError(
-            "device 'cuda' is not here; expected auto, cpu: torch finds no GPU, or is a build without CUDA"
-        )
+    known = ["auto", "cpu", *(["cuda"] if gpu else [])]
+    if name not in known:
+        why = ": torch finds no GPU, or is a build without CUDA" if name == "cuda" else ""
+        raise UserError(f"device {name!r} is not here; expected {', '.join(known)}{why}")
     return torch.device("cpu" if name == "cpu" or not gpu else "cuda")

@@ -15,8 +15,9 @@ from rpgan.experiments import EXPERIMENTS, INVERSIONS
 from rpgan.models.generator import RandomPathGenerator
 from rpgan.models.inverter import Inverter
 from rpgan.overrides import to_dict
+from rpgan.places import build_root, runs_root
 from rpgan.presets import changes_of, resolve
-from rpgan.results import build_root, check_profile, runs_root
+from rpgan.results import check_profile
 from rpgan.training import train
 
 # Settings in which an experiment must agree with the one that it starts from.

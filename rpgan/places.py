@@ -1,9 +1,10 @@
-"""Where data lie: what the repository holds, and what the user has."""
+"""Where things lie: what the repository holds, what the user has, and what is made."""
 
 import os
 from pathlib import Path
 
-COMMITTED = Path(__file__).resolve().parents[1] / "data"  # there in a checkout only
+CHECKOUT = Path(__file__).resolve().parents[1]
+COMMITTED = CHECKOUT / "data"  # there in a checkout only
 
 
 def data_root() -> Path:
@@ -11,3 +12,18 @@ def data_root() -> Path:
     if chosen := os.environ.get("RPGAN_DATA"):
         return Path(chosen).expanduser()
     return COMMITTED if (COMMITTED / "checkpoints").is_dir() else Path("data")
+
+
+def home() -> Path:
+    """Returns the checkout, or the working directory where the package is installed without one."""
+    return CHECKOUT if (CHECKOUT / "_toc.yml").exists() else Path.cwd()
+
+
+def build_root() -> Path:
+    """Returns where generated files go: `$RPGAN_BUILD`, else `_build` of the checkout or working folder."""
+    return Path(os.environ.get("RPGAN_BUILD") or home() / "_build").expanduser().resolve()
+
+
+def runs_root() -> Path:
+    """Returns where training runs go, a folder each profile: `runs` of the checkout or working directory."""
+    return home() / "runs"

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,9 +11,9 @@ from typing import Any
 
 from rpgan.errors import UserError
 from rpgan.files import replacing
+from rpgan.places import build_root
 
 PROFILES = ("smoke", "book", "paper")
-CHECKOUT = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
@@ -37,21 +36,6 @@ class Measured(Result):
     seed: int = 0
     device: str = "cpu"
     changed: Mapping[str, Any] = field(default_factory=dict)  # parameters that differed from the profile's
-
-
-def home() -> Path:
-    """Returns the checkout, or the working directory where the package is installed without one."""
-    return CHECKOUT if (CHECKOUT / "_toc.yml").exists() else Path.cwd()
-
-
-def build_root() -> Path:
-    """Returns where generated files go: `$RPGAN_BUILD`, else `_build` of the checkout or working folder."""
-    return Path(os.environ.get("RPGAN_BUILD") or home() / "_build").expanduser().resolve()
-
-
-def runs_root() -> Path:
-    """Returns where training runs go, a folder each profile: `runs` of the checkout or working directory."""
-    return home() / "runs"
 
 
 def results_path(profile: str, notebook: str) -> Path:

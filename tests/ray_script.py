@@ -11,7 +11,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from rpgan.results import build_root
+from rpgan.places import build_root
 from rpgan.sweep import read_sweep, run_sweep
 from rpgan.sweep.cluster import on_ray
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from rpgan import chapter, datasets, presets, results
+from rpgan import chapter, datasets, places, presets
 
-results.runs_root = lambda: results.build_root() / "runs"  # before others import it
+places.runs_root = lambda: places.build_root() / "runs"  # before others import it
 from rpgan.datasets import catalogue  # noqa: E402
 from rpgan.metrics import features, perceptual  # noqa: E402
 from rpgan.sweep import points  # noqa: E402

@@ -12,7 +12,8 @@ from rpgan.config import GanConfig
 from rpgan.errors import UserError
 from rpgan.ledger import VERDICTS, Claim, Ledger, load_ledger
 from rpgan.overrides import flatten
-from rpgan.results import CHECKOUT, Measured
+from rpgan.places import CHECKOUT
+from rpgan.results import Measured
 
 CLAIM = Claim("a-claim", "E1", "Table 1", "table", "so it is", 2, "01_x/n", {"within": 0}, scale="any")
 LEDGER = Ledger(

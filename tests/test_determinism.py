@@ -12,7 +12,7 @@ import torch
 
 from rpgan.config import DataConfig
 from rpgan.datasets import load_dataset
-from rpgan.results import CHECKOUT
+from rpgan.places import CHECKOUT
 from rpgan.training.batches import batches
 
 TINY = ["train.precision=float32", "generator.bucket_sizes=[3,2,2,2,1]"]

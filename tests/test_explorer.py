@@ -16,8 +16,8 @@ from rpgan.config import GanConfig, GeneratorConfig
 from rpgan.errors import UserError
 from rpgan.images import to_uint8
 from rpgan.models.generator import RandomPathGenerator, build_generator, render
+from rpgan.places import CHECKOUT
 from rpgan.presets import resolve
-from rpgan.results import CHECKOUT
 
 STATIC = CHECKOUT / "book" / "_static"
 KEY = "0badc0de"  # of a model in the page's address

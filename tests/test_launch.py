@@ -13,7 +13,7 @@ import yaml
 from rpgan.book import launch, receipts
 from rpgan.book.launch import Repository
 from rpgan.errors import UserError
-from rpgan.results import CHECKOUT
+from rpgan.places import CHECKOUT
 
 HERE = Repository("someone", "rpgan", "v1.0")
 ADDRESSES = [

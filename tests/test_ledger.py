@@ -11,7 +11,8 @@ from rpgan.book.notebooks import chapters
 from rpgan.errors import UserError
 from rpgan.intervals import count_orders, resampled_sums
 from rpgan.ledger import RULES, VERDICTS, Claim, holds, load_ledger, support, verdict
-from rpgan.results import CHECKOUT, Measured, Result, encode, read_results, results_path, save
+from rpgan.places import CHECKOUT
+from rpgan.results import Measured, Result, encode, read_results, results_path, save
 
 CLAIM = Claim(
     "speed",

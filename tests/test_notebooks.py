@@ -9,7 +9,7 @@ import pytest
 import torch
 from nbformat.v4 import new_code_cell, new_notebook
 
-from rpgan import results
+from rpgan import places, results
 from rpgan.book import notebooks, receipts
 from rpgan.chapter import Result, settings, write_results
 from rpgan.errors import MissingCheckpoint, UserError
@@ -22,7 +22,7 @@ PARAMETERS = 'profile: str = "book"  # smoke | book | paper\nseed: int = 0\nrate
 @pytest.fixture(autouse=True)
 def build_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("RPGAN_BUILD", str(tmp_path / "_build"))
-    monkeypatch.setenv("PYTHONPATH", str(results.CHECKOUT))
+    monkeypatch.setenv("PYTHONPATH", str(places.CHECKOUT))
     return tmp_path / "_build"
 
 

@@ -15,7 +15,7 @@ from rpgan.book import explorer
 from rpgan.checkpoint import load_card, load_generator
 from rpgan.images import to_uint8
 from rpgan.models.generator import render
-from rpgan.results import build_root
+from rpgan.places import build_root
 
 pytestmark = pytest.mark.pages
 

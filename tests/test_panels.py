@@ -10,7 +10,8 @@ from nbformat.v4 import new_code_cell, new_notebook
 from rpgan.book import durations, estimate, notebooks, panels
 from rpgan.book.receipts import RECEIPT, draft, executed_path, read_receipt, sign
 from rpgan.errors import UserError
-from rpgan.results import CHECKOUT, PROFILES, processor
+from rpgan.places import CHECKOUT
+from rpgan.results import PROFILES, processor
 
 CHAPTERS = notebooks.chapters()
 

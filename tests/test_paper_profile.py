@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from rpgan import results
+from rpgan import places, results
 from rpgan.book import notebooks
 from rpgan.ledger import load_ledger
 
-LEDGER = results.CHECKOUT / "book" / "claims.yml"
+LEDGER = places.CHECKOUT / "book" / "claims.yml"
 # Results that small amounts cannot give: FIDs of 50,000 images, whole sweeps, factors that vary; and another
 # profile's model or sweep.
 NEED_MORE = {
@@ -32,7 +32,7 @@ def kernels_of_small_paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     startup.mkdir(parents=True)
     (startup / "00-small.py").write_text("__import__('small_paper')\n")
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), str(results.CHECKOUT)]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), str(places.CHECKOUT)]))
     monkeypatch.setenv("RPGAN_BUILD", str(tmp_path / "_build"))
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there: a download fails at once

@@ -11,8 +11,8 @@ from rpgan.book.launch import code_link
 from rpgan.checkpoint import load_card, save_checkpoint
 from rpgan.config import standard_twin
 from rpgan.models.generator import build_generator
+from rpgan.places import CHECKOUT
 from rpgan.presets import resolve
-from rpgan.results import CHECKOUT
 
 
 def test_departures_are_all_that_differs_from_the_paper(tmp_path: Path) -> None:

@@ -251,7 +251,7 @@ def test_labels_must_fit_the_outputs(tmp_path):
 
 
 def test_devices_are_named(tmp_path):
-    with pytest.raises(UserError, match="'tpu'; expected one of auto, cpu"):
+    with pytest.raises(UserError, match="'tpu' is not here; expected auto, cpu"):
         train(GAN, tmp_path, device="tpu")
 
 

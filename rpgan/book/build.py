@@ -15,8 +15,8 @@ from rpgan.book import costs, explorer, launch, notebooks, pages, panels, traine
 from rpgan.book.receipts import Receipt, altered, executed_path, is_executed, read_receipt
 from rpgan.errors import UserError
 from rpgan.ledger import Ledger, load_ledger
-from rpgan.places import COMMITTED
-from rpgan.results import CHECKOUT, build_root, check_profile, read_results
+from rpgan.places import CHECKOUT, COMMITTED, build_root
+from rpgan.results import check_profile, read_results
 
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"  # it has no __main__ of its own
 SMOKE_BANNER = (

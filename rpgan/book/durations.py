@@ -10,7 +10,8 @@ from typing import Any
 
 from rpgan.book.receipts import executed_path, is_executed, read_receipt
 from rpgan.errors import UserError
-from rpgan.results import CHECKOUT, PROFILES, processor, save
+from rpgan.places import CHECKOUT
+from rpgan.results import PROFILES, processor, save
 
 
 def published_path(root: Path = CHECKOUT) -> Path:

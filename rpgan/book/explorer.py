@@ -16,7 +16,7 @@ from rpgan.checkpoint import load_card, load_config, load_generator
 from rpgan.config import GanConfig, GeneratorConfig
 from rpgan.errors import UserError
 from rpgan.models.generator import RandomPathGenerator
-from rpgan.results import CHECKOUT
+from rpgan.places import CHECKOUT
 
 EXPLORED = "cifar10-explorer"  # the checkpoint on the page: any small sn-resnet
 MODEL_SCRIPT = "explorer-model.js"

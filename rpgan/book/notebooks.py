@@ -21,7 +21,8 @@ from rpgan.book.receipts import (
 )
 from rpgan.errors import MissingCheckpoint, UserError
 from rpgan.files import taken_away
-from rpgan.results import CHECKOUT, results_path
+from rpgan.places import CHECKOUT
+from rpgan.results import results_path
 
 WAITS = """\
 :::{{admonition}} Not executed under this profile

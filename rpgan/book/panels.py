@@ -9,8 +9,9 @@ from rpgan.book import durations, trained
 from rpgan.book.estimate import experiments, values_by_profile
 from rpgan.book.notebooks import outdated
 from rpgan.book.pages import table
+from rpgan.places import CHECKOUT
 from rpgan.presets import resolve
-from rpgan.results import CHECKOUT, PROFILES
+from rpgan.results import PROFILES
 
 MARKUP = re.compile(r"([\\`*_<>\[\]{}$#|])")
 PANEL = """\

@@ -9,8 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from rpgan.places import data_root
-from rpgan.results import CHECKOUT, build_root, check_profile, results_path, runs_root, versions
+from rpgan.places import CHECKOUT, build_root, data_root, runs_root
+from rpgan.results import check_profile, results_path, versions
 
 # The hash of weights is in the card beside them; the others are of pages, not of chapters.
 UNREAD = ("weights.safetensors", "tried.json", "durations.json")

@@ -15,8 +15,8 @@ from rpgan.config import GanConfig
 from rpgan.curves import Curve, read_curve
 from rpgan.models.draws import draw
 from rpgan.overrides import flatten
+from rpgan.places import CHECKOUT
 from rpgan.presets import resolve
-from rpgan.results import CHECKOUT
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -16,7 +16,8 @@ from typing import Any
 
 from rpgan.book.pages import table
 from rpgan.errors import UserError
-from rpgan.results import CHECKOUT, build_root, save
+from rpgan.places import CHECKOUT, build_root
+from rpgan.results import save
 
 KINDS = {
     "fault": "Faults",

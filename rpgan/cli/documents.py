@@ -48,7 +48,7 @@ def book_command(
 def stamp_command() -> None:
     """Write the repository's address from _config.yml into README and notebooks."""
     from rpgan.book.launch import stamp
-    from rpgan.results import CHECKOUT
+    from rpgan.places import CHECKOUT
 
     for path in stamp(CHECKOUT):
         print(f"stamped {path.relative_to(CHECKOUT)}")

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from rpgan.errors import UserError
-from rpgan.results import home, save
+from rpgan.places import home
+from rpgan.results import save
 from rpgan.sweep.points import Sweep, find_sweep, plan
 from rpgan.sweep.trial import Row, Trial, read_row, row_of
 
