@@ -52,6 +52,11 @@ def test_every_command_explains_itself(run, command):
     assert status == 0 and "Usage: " in out and err == ""
 
 
+def test_without_a_command_all_are_listed(run):
+    assert run() == run("--help")
+    assert run()[0] == 0 and all(f"\n  {command} " in run()[1] for command in COMMANDS)
+
+
 def test_training_writes_a_checkpoint_and_goes_on_when_called_again(run):
     settings = [
         "--profile",

@@ -15,7 +15,6 @@ from rpgan.errors import UserError
 
 app = typer.Typer(
     help="Random Path GAN: train, sample, run the notebooks, build the book.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -56,7 +55,7 @@ INTERRUPTED = 130  # exit status after Ctrl-C
 def main() -> None:
     """Runs the command line; a user's mistake is one line on stderr and exit status 2."""
     try:
-        status = app(standalone_mode=False)
+        status = app(args=sys.argv[1:] or ["--help"], standalone_mode=False)
     except UserError as error:
         _stop(str(error), 2)
     except USAGE_ERROR as error:
