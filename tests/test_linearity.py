@@ -101,6 +101,18 @@ def test_images_are_the_tanh_of_what_is_measured(rng):
     torch.testing.assert_close(before.tanh(), render(generator, routes))
 
 
+@pytest.mark.parametrize("leak", [1.0, 0.2])
+def test_a_first_bucket_stored_as_a_table_does_not_hide_what_follows(leak, rng):
+    generator = build_generator(replace(config("cifar10-linear").generator, leak=leak), 2).eval()
+    with torch.no_grad():
+        for instance in generator.buckets[0].instances:
+            instance.weight.zero_()
+            instance.bias.normal_(generator=rng)
+    error = linearity.additivity_error(generator, 8, rng)
+    assert error < linearity.AFFINE if leak == 1 else error > 1e-3
+    assert not generator.buckets[0].instances[0].weight.any(), "tried on a copy"
+
+
 def test_the_table_tells_linear_layers_from_those_with_activations(rng):
     linear = config("mnist-linear").generator
     errors = linearity.additivity_table(build_generator(linear).eval(), linear, "smoke", rng)

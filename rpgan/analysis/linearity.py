@@ -1,19 +1,18 @@
 """Generators without non-linearities: a proof of it, and why standard ones cannot be (section 4.5)."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64, UInt8
-from torch import Tensor, nn
+from jaxtyping import UInt8
+from torch import Tensor
 
 from rpgan.checkpoint import satisfies
 from rpgan.config import DataConfig, GanConfig, GeneratorConfig
 from rpgan.datasets import load_dataset
-from rpgan.errors import UserError
 from rpgan.images import all_distinct, to_uint8
+from rpgan.metrics.additivity import AFFINE, additivity_error, before_tanh
 from rpgan.metrics.features import Extractor, load_extractor
 from rpgan.metrics.frechet import GROUPS, Groups, Moments, distance_ratio, frechet_distance
 from rpgan.metrics.normality import Shape, shape_of
@@ -22,31 +21,11 @@ from rpgan.presets import resolve
 from rpgan.references import find_reference
 from rpgan.results import Result
 
-AFFINE = 1e-9  # the largest relative deviation from additivity that counts as rounding
 TWINS = ("cifar10-linear", "cifar10-linear-gan")  # random paths, and a Gaussian latent in their place
 WITH_ACTIVATIONS = "cifar10-rpgan"
 RESNETS = (*TWINS, WITH_ACTIVATIONS)
 BATCH = 250  # images in memory at once
 SAMPLES = 64  # that must all differ
-
-
-@torch.no_grad()
-def additivity_error(generator: RandomPathGenerator, n: int, rng: torch.Generator) -> float:
-    """Largest deviation of f(a z + (1 − a) z′) from a f(z) + (1 − a) f(z′), relative to the largest |f|.
-
-    f is what reaches the Tanh along one path; n random paths are tried, in float64, a uniform in [−1, 2].
-    An affine generator gives rounding, about 1e-15.
-    """
-    double = deepcopy(generator).double().eval()
-    routes = double.sample_paths(n, rng)
-    shape = (n, *double.latent_shape)
-    z1, z2 = (torch.randn(shape, generator=rng, dtype=torch.float64) for _ in range(2))
-    a = torch.rand(n, generator=rng, dtype=torch.float64) * 3 - 1
-    f1, f2 = before_tanh(double, routes, z1).flatten(1), before_tanh(double, routes, z2).flatten(1)
-    weights = a.view(-1, *[1] * len(double.latent_shape))
-    mixed = before_tanh(double, routes, weights * z1 + (1 - weights) * z2).flatten(1)
-    expected = a[:, None] * f1 + (1 - a[:, None]) * f2
-    return float((mixed - expected).abs().max() / expected.abs().max())
 
 
 def additivity_table(
@@ -67,22 +46,6 @@ def additivity_table(
         "linear ResNet as released": build_generator(replace(short, last_relu=True)),
     }
     return {name: additivity_error(generator, 16, rng) for name, generator in tried.items()}
-
-
-def before_tanh(
-    generator: RandomPathGenerator, routes: Int64[Tensor, "n b"], latents: Float[Tensor, "n ..."] | None
-) -> Float[Tensor, "n ..."]:
-    """What the last Tanh is given; it cannot be had from the images, where Tanh saturates."""
-    tanh = [module for module in generator.links[-1].modules() if isinstance(module, nn.Tanh)]
-    if not tanh:
-        raise UserError(f"the generator ends in {type(generator.links[-1]).__name__}; expected a Tanh")
-    seen: list[Tensor] = []
-    hook = tanh[-1].register_forward_pre_hook(lambda _, args: seen.append(args[0]))
-    try:
-        generator(routes, None if latents is None else latents.to(next(generator.parameters()).device))
-    finally:
-        hook.remove()
-    return seen[0].cpu()
 
 
 def digits(profile: str, image_shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
