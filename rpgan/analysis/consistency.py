@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from rpgan.intervals import count_orders, rank_interval, resampled_sums
@@ -35,18 +35,18 @@ class Diversities:
     ratio_mean: Float[Tensor, "trainings buckets"]  # the paper's D
     share: Float[Tensor, "trainings buckets"]
 
-    def peaks_between(self) -> Result:
-        """Share of the trainings in which neither the first nor the last bucket changes the measure most."""
+    def peaks_between(self) -> Bool[Tensor, " trainings"]:
+        """Trainings in which neither the first nor the last bucket changes the measure most."""
         top = self.share.argmax(1)
-        return share((top > 0) & (top < self.share.shape[1] - 1))
+        return (top > 0) & (top < self.share.shape[1] - 1)
 
-    def first_is_least(self) -> Result:
-        """Share of the trainings in which the first bucket changes the measure least."""
-        return share(self.share.argmin(1) == 0)
+    def first_is_least(self) -> Bool[Tensor, " trainings"]:
+        """Trainings in which the first bucket changes the measure least."""
+        return self.share.argmin(1) == 0
 
-    def last_is_most(self) -> Result:
-        """Share of the trainings in which the last bucket changes the measure most."""
-        return share(self.share.argmax(1) == self.share.shape[1] - 1)
+    def last_is_most(self) -> Bool[Tensor, " trainings"]:
+        """Trainings in which the last bucket changes the measure most."""
+        return self.share.argmax(1) == self.share.shape[1] - 1
 
     def means(self, form: str, rng: torch.Generator) -> Result:
         """Means over trainings of every bucket; the orders are of the means when trainings are drawn anew."""
@@ -74,7 +74,7 @@ class Consistency:
         """Rows for a page: in how many trainings each of the paper's statements holds, by measure."""
         return [
             {"statement": question}
-            | {name: round(asked(d).value * len(self.n_in)) for name, d in self.measures.items()}
+            | {name: int(asked(d).sum()) for name, d in self.measures.items()}
             | {"trainings": len(self.n_in)}
             for question, asked in QUESTIONS.items()
         ]
@@ -95,8 +95,8 @@ class Consistency:
         """Returns how many trainings have the paper's order, and what more instances do to it."""
         n, semantic, color = len(self.n_in), self.measures[self.semantic], self.measures[COLOR]
         between, first, last = (
-            round(of.value * n)
-            for of in (semantic.peaks_between(), semantic.first_is_least(), color.last_is_most())
+            int(held.sum())
+            for held in (semantic.peaks_between(), semantic.first_is_least(), color.last_is_most())
         )
         counted = (
             f"Of {n} trainings of the sweep, {between} change semantics ({self.semantic}) most in a bucket "
@@ -117,8 +117,8 @@ class Consistency:
             of = self.measures[name]
             found[f"trainings_{key}"] = of.means("ratio_mean", rng)
             found[f"trainings_{key}_share"] = of.means("share", rng)
-            found[f"trainings_{key}_peaks_between"] = of.peaks_between()
-            found[f"trainings_{key}_last"] = of.last_is_most()
+            found[f"trainings_{key}_peaks_between"] = share(of.peaks_between())
+            found[f"trainings_{key}_last"] = share(of.last_is_most())
             if grows := self.last_by_instances(name):
                 found[f"trainings_{key}_last_by_instances"] = grows
         return found
