@@ -12,7 +12,7 @@ from rpgan.errors import UserError
 from rpgan.intervals import SURE
 from rpgan.results import Measured
 
-JUDGED = ("reproduced", "same order", "undecided", "not reproduced")
+JUDGED = ("reproduced", "same order", "partly", "undecided", "not reproduced")
 VERDICTS = (*JUDGED, "shown", "not attempted at this budget")
 KINDS = ("table", "figure", "number", "prose")
 SCALES = ("any", "paper", "given")
@@ -34,7 +34,8 @@ class Claim:
     published: Any  # value, list of values, or text where the paper gives no number
     result: str  # NOTEBOOK/key
     rule: dict[str, Any]  # what counts as reproduced: names of RULES, all of which must hold
-    order: dict[str, Any] = field(default_factory=dict)  # what counts as the same order where the rule fails
+    # what counts as the same order where the rule fails, and as a part of the order where the rule is one
+    order: dict[str, Any] = field(default_factory=dict)
     # any (arithmetic, independent of training) | paper (comparable under `paper` only) | given (a setting, or
     # what holds by construction: no finding, so that its rule is a check)
     scale: str = "paper"
@@ -114,9 +115,10 @@ def verdict(claim: Claim, measured: Measured | None) -> str:
     """Returns one of VERDICTS.
 
     A claim about trained networks can be reproduced by the paper's own budget only: under a smaller
-    profile, a rule that holds shows the same order. What is given is no finding: it is shown while its rule
-    holds. A rule that neither holds nor fails surely, see `support`, leaves the claim undecided. Raises
-    UserError, naming the claim, where result and rule do not fit.
+    profile, a rule that holds shows the same order. Where the rule is about an order, a weaker one shows no
+    more than a part of it. What is given is no finding: it is shown while its rule holds. A rule that neither
+    holds nor fails surely, see `support`, leaves the claim undecided. Raises UserError, naming the claim,
+    where result and rule do not fit.
     """
     if measured is None:
         return "not attempted at this budget"
@@ -133,7 +135,7 @@ def verdict(claim: Claim, measured: Measured | None) -> str:
         comparable = claim.scale == "any" or measured.profile == "paper"
         return "reproduced" if comparable else "same order"
     if weak >= SURE:
-        return "same order"
+        return "partly" if claim.rule.keys() <= set(ORDERS) else "same order"
     return "not reproduced" if max(strong, weak) <= 1 - SURE else "undecided"
 
 

@@ -80,9 +80,12 @@ def test_counts_are_of_the_papers_statements_and_others_stand_apart() -> None:
     ledger = dataclasses.replace(LEDGER, claims=(*LEDGER.claims, other))
     rows = pages.summary(ledger, RESULTS).split("* - ")[2:]
     counts = [re.findall(r"  - (\S+)", row) for row in rows]
-    first, second = ["1", "–", "–", "–", "–", "–"], ["–", "–", "–", "–", "–", "1"]
-    both, none, beyond = ["1", "–", "–", "–", "–", "1"], ["–"] * 6, ["–", "–", "–", "1", "–", "–"]
-    assert counts == [first, second, both, none, beyond]
+
+    def row(*outcomes: str) -> list[str]:
+        return ["1" if outcome in outcomes else "–" for outcome in VERDICTS]
+
+    good, bad, absent = "reproduced", "not reproduced", "not attempted at this budget"
+    assert counts == [row(good), row(absent), row(good, absent), row(), row(bad)]
     assert len({pages.slug(outcome) for outcome in VERDICTS}) == len(VERDICTS)
 
 

@@ -1,5 +1,6 @@
 import re
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ def test_every_verdict_is_computed() -> None:
     exact = replace(CLAIM, scale="any")
     found = [Measured(2.3), Measured(4.0), Measured(1.2, interval=(0.9, 1.4)), Measured(0.9)]
     outcomes = [verdict(exact, measured) for measured in found]
+    outcomes.insert(2, verdict(LATE_ABOVE_EARLY, Measured([1, 3, 2, 4])))
     shown = replace(exact, rule={}, order={}, note="a picture")
     assert (*outcomes, verdict(shown, Measured(False)), verdict(shown, None)) == VERDICTS
 
@@ -50,6 +52,8 @@ def test_a_bound_is_asked_of_the_whole_interval(interval: tuple[float, float], o
     assert verdict(claim, Measured(sum(interval) / 2, interval=interval)) == outcome
 
 
+LATE = [[3, 4], [1, 2]]
+LATE_ABOVE_EARLY = replace(CLAIM, rule={"above": LATE}, order={"mostly_above": LATE}, scale="any")
 LAYERS = replace(CLAIM, rule={"above": [[2], [1, 3]]}, order={}, scale="any")
 
 
@@ -87,6 +91,24 @@ def test_a_weaker_order_is_asked_of_the_draws_too() -> None:
     claim = replace(CLAIM, published=[3, 2, 1], rule={"within": 0.1}, order={"ranks": 0.9}, scale="any")
     assert verdict(claim, Measured([9, 8, 1], orders={"3 2 1": 99, "2 3 1": 1})) == "same order"
     assert verdict(claim, Measured([9, 8, 1], orders={"3 2 1": 60, "2 3 1": 40})) == "undecided"
+
+
+def test_a_part_of_an_order_is_never_the_order() -> None:
+    for profile in ("book", "paper"):
+        assert verdict(LATE_ABOVE_EARLY, Measured([1, 3, 2, 4], profile=profile)) == "partly"
+        half = Measured([1, 4, 2, 3], profile=profile)  # two of four pairs
+        assert verdict(LATE_ABOVE_EARLY, half) == "not reproduced"
+    rare = Measured([1, 3, 2, 4], orders={"1 3 2 4": 90, "1 2 3 4": 10})
+    assert verdict(LATE_ABOVE_EARLY, rare) == "partly"
+    assert pages.draws_note(LATE_ABOVE_EARLY, rare) == "holds in 10 % (partly in 100 %) of 100 draws"
+
+
+def test_most_pairs_are_had_by_chance_in_up_to_half_of_all_orders() -> None:
+    rules = [{**c.rule, **c.order}.get("mostly_above") for c in load_ledger(LEDGER).claims]
+    for upper, lower in filter(None, rules):
+        orders = list(permutations(range(max(*upper, *lower))))
+        by_chance = sum(holds({"mostly_above": [upper, lower]}, list(order), None) for order in orders)
+        assert by_chance <= len(orders) / 2  # as the ledger's page says
 
 
 def test_draws_survive_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

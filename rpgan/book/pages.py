@@ -81,7 +81,7 @@ def summary(ledger: Ledger, results: Results) -> str:
     }
     rows |= {f"**{title}**": [c for c in claims if c.source == source] for source, title in TOTALS.items()}
     counts = [[label, *_counts(some, results)] for label, some in rows.items()]
-    return table(["Chapter", *(badge(v) for v in VERDICTS)], counts, "counts", "28 12 12 12 12 12 12")
+    return table(["Chapter", *(badge(v) for v in VERDICTS)], counts, "counts", "28 11 11 9 10 11 9 11")
 
 
 def _counts(claims: Sequence[Claim], results: Results) -> list[str]:
@@ -139,21 +139,23 @@ def _here(claim: Claim, measured: Measured) -> str:
 
 def draws_note(claim: Claim, measured: Measured) -> str:
     """Returns in which share of its draws a claim about an order holds, or that draws or an interval lack."""
-    rules = next((r for r in (claim.rule, claim.order) if r and r.keys() <= set(ORDERS)), None)
-    if rules is None:
+    rules = [rules for rules in (claim.rule, claim.order) if rules and rules.keys() <= set(ORDERS)]
+    if not rules:
         bounded = claim.scale == "paper" and claim.rule and claim.rule.keys() <= set(BOUNDS)
         return "no interval" if bounded and measured.interval is None else ""
     if not measured.orders:
         return "point estimates"
-    drawn = sum(measured.orders.values())
-    return f"holds in {100 * support(rules, measured, claim.published):.3g} % of {drawn:,} draws"
+    strong, *weak = (f"{100 * support(rule, measured, claim.published):.3g} %" for rule in rules)
+    in_part = f" (partly in {weak[0]})" if weak else ""
+    return f"holds in {strong}{in_part} of {sum(measured.orders.values()):,} draws"
 
 
 def rule_text(claim: Claim) -> str:
-    """Returns in words what counts as reproduced, and as the same order where a weaker rule is given."""
+    """Returns in words what counts as reproduced, and what as less where a weaker rule is given."""
     strong = " and ".join(WORDS[name](argument) for name, argument in claim.rule.items())
     weak = " and ".join(WORDS[name](argument) for name, argument in claim.order.items())
-    return f"{strong}; same order if {weak}" if weak else strong
+    word = "partly" if claim.rule.keys() <= set(ORDERS) else "same order"
+    return f"{strong}; {word} if {weak}" if weak else strong
 
 
 def back_links(chapter: str, ledger: Ledger, results: Results) -> str:
