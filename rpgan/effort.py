@@ -44,29 +44,36 @@ def forecast(
     profile: str,
     changes: Mapping[str, Any] | None = None,
     of_generator: Mapping[str, Any] | None = None,
+    *,
+    device: torch.device | str = "auto",
 ) -> dict[str, dict[str, Any]]:
     """Returns, for each generator or its path classifiers, whether it must be trained, and what that takes.
 
     `of_generator` are the changes of the generators whose paths are read. Real images are those that a
     discriminator sees. Memory is the peak in float32, of training or, for what is there, of sampling or
-    reading, beside the program and its data. Disk is a run's state and its two checkpoints. Hours are those
-    of a GPU at an assumed rate, without scores on the way; none was measured.
+    reading, on this device, beside the program and its data. Disk is a run's state and its two checkpoints.
+    Hours are those of a GPU at an assumed rate, without scores on the way; none was measured.
     """
-    return {name: _row(name, profile, changes, of_generator) for name in experiments}
+    place = find_device(str(device)).type
+    return {name: _row(name, profile, changes, of_generator, place) for name in experiments}
 
 
 def _row(
-    name: str, profile: str, changes: Mapping[str, Any] | None, of_generator: Mapping[str, Any] | None
+    name: str,
+    profile: str,
+    changes: Mapping[str, Any] | None,
+    of_generator: Mapping[str, Any] | None,
+    device: str,
 ) -> dict[str, Any]:
     changes = changes_of(name, changes or {})
     config = resolve(name, profile, changes)
     if isinstance(config, GanConfig):
         there = trained(name, profile, changes)
-        takes = _gan(config, there is not None)
+        takes = _gan(config, there is not None, device)
     elif isinstance(config, InversionConfig):
         generator, source = _source(config, profile, of_generator)
         there = trained_inverter(name, profile, source, changes) if source else None
-        takes = _inversion(config, generator, there is not None)
+        takes = _inversion(config, generator, there is not None, device)
     else:
         raise UserError(f"{name} is a {type(config).__name__}; expected generators or their path classifiers")
     return _told(config, takes, there)
@@ -87,9 +94,8 @@ def _told(config: Config, takes: Takes, there: Path | None) -> dict[str, Any]:
     }
 
 
-def _gan(config: GanConfig, there: bool) -> Takes:
+def _gan(config: GanConfig, there: bool, device: str) -> Takes:
     batch, d_steps = config.train.batch_size, config.train.d_steps
-    device = find_device().type
     if there:
         memory = sampling_memory(config.generator, device=device)
     else:
@@ -118,7 +124,7 @@ def _gan_parameters(config: GanConfig) -> tuple[int, int]:
     return _parameters(generator), _parameters(discriminator)
 
 
-def _inversion(config: InversionConfig, generator: GeneratorConfig, there: bool) -> Takes:
+def _inversion(config: InversionConfig, generator: GeneratorConfig, there: bool, device: str) -> Takes:
     """What classifiers take beside the training of the generator that makes their images."""
     with torch.device("meta"):
         parameters = _parameters(build_inverter(config))
@@ -127,7 +133,7 @@ def _inversion(config: InversionConfig, generator: GeneratorConfig, there: bool)
         real=0,
         generated=config.train.batch_size,
         operations=0.0 if there else inversion_step_operations(config, generator),
-        memory=reading_memory(config) if there else inversion_memory(config, generator, find_device().type),
+        memory=reading_memory(config) if there else inversion_memory(config, generator, device),
         disk=FLOAT * (3 + 2) * parameters,
     )
 

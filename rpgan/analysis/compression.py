@@ -152,7 +152,7 @@ Distance = Callable[[UInt8[Tensor, "n c h w"]], float]
 def distance_to(images: UInt8[Tensor, "n c h w"], extractor: Extractor) -> Distance:
     """Returns the Fréchet distance to these images in an extractor's features, as a function of others."""
     real = Moments(extractor(images))
-    return lambda made: frechet_distance(Moments(extractor(made)), real)
+    return lambda made: frechet_distance(real, Moments(extractor(made)))
 
 
 @dataclass(frozen=True)

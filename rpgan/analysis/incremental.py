@@ -54,7 +54,7 @@ class Seen:
 
     def distance(self, real: Moments) -> float:
         """Fréchet distance to real images in the classifier's features."""
-        return frechet_distance(Moments(self.features), real)
+        return frechet_distance(real, Moments(self.features))
 
     def over(self, other: "Seen", real: Moments) -> Result:
         """That distance over another's."""

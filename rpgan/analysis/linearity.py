@@ -83,7 +83,7 @@ def results(
     return {
         "linear_is_additive": Result(max(linear) < AFFINE),
         "additivity_error": Result(max(linear)),
-        "frechet_mnist_cnn": Result(frechet_distance(Moments.merged(routed), moments), n),
+        "frechet_mnist_cnn": Result(frechet_distance(moments, Moments.merged(routed)), n),
         "standard_over_routed": Result(ratio, n, interval=interval),
     }
 
@@ -191,7 +191,7 @@ def compare(
     for name, generator in generators.items():
         images, grids, made = _drawn(generator, extractor, n, rng)
         error = additivity_error(generator, 16, rng)
-        distance = frechet_distance(Moments.merged(made), real)
+        distance = frechet_distance(real, Moments.merged(made))
         looks[name] = Look(images, error, configs[name].train.steps, distance, made, shape_of(grids))
     return Twins(features, n, real, looks)
 

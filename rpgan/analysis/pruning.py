@@ -108,7 +108,7 @@ def distance_to(
 ) -> Callable[[Tensor], float]:
     """Returns the Fréchet distance to real images as a function of paths; see `PathFeatures`."""
     seen = PathFeatures(generator, features)
-    return lambda routes: frechet_distance(Moments(seen(routes)), real)
+    return lambda routes: frechet_distance(real, Moments(seen(routes)))
 
 
 def _pruned(sizes: Sequence[int], kept: Kept, apart: Apart, n: int, rng: torch.Generator) -> Tensor:

@@ -15,6 +15,7 @@ from rpgan.errors import UserError
 from rpgan.images import to_float
 from rpgan.metrics.edges import luminance
 from rpgan.models.classifier import Classifier
+from rpgan.models.modes import full_float32
 from rpgan.results import Result
 
 # The groups that the paper's conclusions name (section 4.1): viewpoint and position, semantics, colour.
@@ -79,7 +80,8 @@ class Reader:
         cropped = _cropped(images, self.classifier.image_shape)
         device = next(self.classifier.parameters()).device
         batches = cropped.split(batch_size)
-        logits = torch.cat([self.classifier(to_float(batch.to(device))).cpu() for batch in batches])
+        with full_float32():
+            logits = torch.cat([self.classifier(to_float(batch.to(device))).cpu() for batch in batches])
         parts = logits.split(self.classifier.outputs, dim=1)
         return {name: part.softmax(1) for name, part in zip(self.factors, parts, strict=True)}
 

@@ -14,6 +14,7 @@ from rpgan.config import DiscriminatorConfig, GanConfig, GeneratorConfig, TrainC
 from rpgan.datasets.memory import MemoryImages
 from rpgan.experiments import LINEAR_28
 from rpgan.models.generator import RandomPathGenerator
+from rpgan.models.modes import routed_by
 from rpgan.training.gan import GanTask
 
 STRATEGIES = ("naive", "by_instance", "batched", "auto", "twin")
@@ -80,8 +81,8 @@ class Networks:
         return {s: partial(self._do, tasks.get(s, self.routed), s, do) for s in STRATEGIES}
 
     def _do(self, task: GanTask, strategy: str, do: Callable[[GanTask], object]) -> None:
-        task.raw.strategy = strategy if strategy in ("by_instance", "batched") else "auto"
-        do(task)
+        with routed_by(strategy if strategy in ("by_instance", "batched") else "auto", task.raw):
+            do(task)
 
 
 class NaiveTask(GanTask):

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from rpgan.errors import UserError
 from rpgan.models.generator import RandomPathGenerator
+from rpgan.models.modes import full_float32
 
 AFFINE = 1e-9  # the largest relative deviation from additivity that counts as rounding
 
@@ -20,7 +21,7 @@ def additivity_error(generator: RandomPathGenerator, n: int, rng: torch.Generato
     An affine generator gives rounding, about 1e-15. A first bucket that was stored as a table sees no z:
     random weights stand for those that it has lost, so that what follows is tried.
     """
-    double = deepcopy(generator).double().eval()
+    double = deepcopy(generator).cpu().double().eval()  # where the random numbers are
     _restore_weights(double, rng)
     routes = double.sample_paths(n, rng)
     shape = (n, *double.latent_shape)
@@ -50,7 +51,8 @@ def before_tanh(
     seen: list[Tensor] = []
     hook = tanh[-1].register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     try:
-        generator(routes, None if latents is None else latents.to(next(generator.parameters()).device))
+        with full_float32():
+            generator(routes, None if latents is None else latents.to(next(generator.parameters()).device))
     finally:
         hook.remove()
     return seen[0].cpu()

@@ -11,6 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from rpgan.images import pad_to, to_float
+from rpgan.models.modes import full_float32
 from rpgan.weights import load_lpips_network
 
 SMALLEST = 32  # pixels; the pooling of AlexNet has nothing left of smaller images
@@ -55,7 +56,8 @@ class Lpips:
     def between(self, a: UInt8[Tensor, "n c h w"], b: UInt8[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
         """Returns the distance of each image of a to the one of b in the same place, on the CPU."""
         batches = zip(a.split(self.batch_size), b.split(self.batch_size), strict=True)
-        distances = [self.network(self._prepare(x), self._prepare(y)).flatten().cpu() for x, y in batches]
+        with full_float32():
+            distances = [self.network(self._prepare(x), self._prepare(y)).flatten().cpu() for x, y in batches]
         return torch.cat(distances)
 
     def _prepare(self, images: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from rpgan.config import InversionConfig
 from rpgan.errors import UserError
 from rpgan.images import to_float
-from rpgan.models.modes import eval_mode, seeded
+from rpgan.models.modes import eval_mode, full_float32, seeded
 
 KERNELS = (5, 1, 1, 5, 1, 1, 3, 1)  # of all convolutions but the last, Lin et al. (2014), CIFAR-10
 POOLED = (2, 5)  # convolutions that a pooling follows
@@ -70,7 +70,7 @@ class Inverter(nn.Module):
 def read(inverter: Inverter, images: UInt8[Tensor, "n c h w"], batch_size: int = READ) -> tuple[Tensor, ...]:
     """Returns log-probabilities (n, m_l) of each bucket's instances, in eval mode: float32 on the CPU."""
     device = next(inverter.parameters()).device
-    with eval_mode(inverter):
+    with eval_mode(inverter), full_float32():
         parts = [inverter(to_float(part.to(device))) for part in images.split(batch_size)]
     return tuple(torch.cat(bucket).float().log_softmax(dim=1).cpu() for bucket in zip(*parts, strict=True))
 

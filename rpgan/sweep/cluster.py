@@ -26,13 +26,16 @@ def on_ray(
     `address` is "local" for a Ray instance of this machine, "auto" for the cluster it belongs to, or
     HOST:PORT. A task whose worker or machine is lost starts again, up to `retries` times, and goes on from
     the last saved state; run directories must therefore lie on a file system that all machines share. `gpus`
-    a trial may be a fraction; one by default where the cluster has any. Raises UserError without Ray, without
-    the cluster, and for a trial that fits none of its machines.
+    a trial may be a fraction; one by default where the cluster has any, none for the device "cpu". Raises
+    UserError without Ray, without the cluster, for a trial that fits none of its machines, and for "cuda"
+    without a GPU.
     """
     ray = _connected(address)
     try:
         if gpus is None:
-            gpus = 1 if ray.cluster_resources().get("GPU") else 0
+            gpus = 1 if device != "cpu" and ray.cluster_resources().get("GPU") else 0
+        if device == "cuda" and not gpus:
+            raise UserError("device cuda and no GPU for a trial; expected some in the cluster: --device cpu")
         _refuse_what_never_fits(ray, {"CPU": cpus, "GPU": gpus})
         place = device if gpus else "cpu"
         task = ray.remote(run_trial).options(num_cpus=cpus, num_gpus=gpus, max_retries=retries)

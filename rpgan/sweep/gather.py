@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
+from rpgan.device import find_device
 from rpgan.effort import gan_disk
 from rpgan.memory import GIB, training_memory
 from rpgan.operations import GPU_HOURS, gpu_hours
@@ -38,12 +41,15 @@ def gather(names: Sequence[str], profile: str, device: str = "cpu") -> Gathered:
     return Gathered(tuple(rows.values()), "; ".join(words), complete)
 
 
-def forecast_sweeps(names: Sequence[str], profile: str) -> dict[str, dict[str, Any]]:
+def forecast_sweeps(
+    names: Sequence[str], profile: str, *, device: torch.device | str = "auto"
+) -> dict[str, dict[str, Any]]:
     """Returns for each sweep what its trainings take, without any; under `book` nothing is trained."""
-    return {name: _cost(find_sweep(name), profile) for name in names}
+    place = find_device(str(device)).type
+    return {name: _cost(find_sweep(name), profile, place) for name in names}
 
 
-def _cost(sweep: Sweep, profile: str) -> dict[str, Any]:
+def _cost(sweep: Sweep, profile: str, device: str) -> dict[str, Any]:
     trials, cost = plan(sweep, profile), estimate(sweep, profile)
     trains = [trial.config.train for trial in trials]
     largest = max(trials, key=lambda trial: sum(trial.config.generator.bucket_sizes))
@@ -53,7 +59,7 @@ def _cost(sweep: Sweep, profile: str) -> dict[str, Any]:
         "updates, in all": cost.steps,
         "real images, in all": sum(train.steps * train.d_steps * train.batch_size for train in trains),
         "images scored": sum(trial.n * len(trial.features) for trial in trials),
-        "memory of the largest, GiB": round(training_memory(largest.config).peak / GIB, 2),
+        "memory of the largest, GiB": round(training_memory(largest.config, device=device).peak / GIB, 2),
         "disk, in all, GiB": round(sum(gan_disk(trial.config) for trial in trials) / GIB, 2),
         GPU_HOURS: round(gpu_hours(cost.operations), 1),
     }

@@ -12,7 +12,7 @@ from rpgan.datasets import ImageDataset
 from rpgan.errors import UserError
 from rpgan.images import to_float
 from rpgan.models.classifier import build_classifier
-from rpgan.models.modes import eval_mode
+from rpgan.models.modes import eval_mode, full_float32
 from rpgan.training.batches import step_rng
 from rpgan.training.score import Score
 
@@ -59,7 +59,7 @@ class ClassifierTask:
         """Error rates on the held-out split: their mean first, then each label's where there are several."""
         n, k = min(len(self.held_out), MOST_HELD_OUT), len(self.model.outputs)
         wrong = torch.zeros(k)
-        with eval_mode(self.model):
+        with eval_mode(self.model), full_float32():
             for start in range(0, n, 500):
                 images, labels = self.held_out.__getitems__(list(range(start, min(start + 500, n))))
                 heads = self.model(to_float(images.to(self.fabric.device))).split(self.model.outputs, dim=1)
