@@ -97,9 +97,14 @@ def _finished(directory: Path, config: Config) -> Path | None:
     return directory / "best" if satisfies(directory / "last", config) else None
 
 
+def refuses_hours(profile: str, changes: Mapping[str, Any] | None) -> bool:
+    """Whether a chapter leaves a training to its reader: under `book`, unless settings were changed."""
+    return profile == "book" and not changes
+
+
 def _refuse_hours(config: Config, profile: str, changes: Mapping[str, Any] | None) -> None:
     """Raises UserError where a chapter would begin a training that its reader did not ask for."""
-    if profile == "book" and not changes:
+    if refuses_hours(profile, changes):
         raise MissingCheckpoint(
             f"{config.name} with the settings of the profile book is neither committed nor trained in "
             f"runs/{profile}; train it ({config.train.steps:,} steps, maybe hours): "

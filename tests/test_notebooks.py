@@ -9,8 +9,8 @@ import pytest
 import torch
 from nbformat.v4 import new_code_cell, new_notebook
 
-from rpgan import places, results
-from rpgan.book import notebooks, receipts
+from rpgan import obtain, places, results
+from rpgan.book import estimate, notebooks, receipts
 from rpgan.chapter import Result, settings, write_results
 from rpgan.errors import MissingCheckpoint, UserError
 
@@ -195,16 +195,24 @@ def test_a_killed_kernel_is_one_line(tmp_path: Path) -> None:
         notebooks.run_notebook(notebook, "smoke", root=tmp_path)
 
 
-def test_finished_trainings_and_trials_make_a_copy_outdated(
+def test_trainings_and_trials_that_a_chapter_reads_make_its_copy_outdated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(receipts, "runs_root", lambda: tmp_path / "runs")
-    notebook = write_notebook(tmp_path, "01_x", PARAMETERS)
-    for name in ("x/last/card.json", "trials/x-1/result.json"):
-        before = receipts.draft(notebook, "book", {}, tmp_path)
-        (tmp_path / "runs" / "book" / name).parent.mkdir(parents=True)
-        (tmp_path / "runs" / "book" / name).write_text("{}")
-        assert before.changes(receipts.draft(notebook, "book", {}, tmp_path)) == ["runs"]
+    for module in (receipts, obtain):
+        monkeypatch.setattr(module, "runs_root", lambda: tmp_path / "runs")
+    reading = write_notebook(
+        tmp_path, "01_x", PARAMETERS, 'obtain_generator("mnist-rpgan", gather(["twins"]))'
+    )
+    other = write_notebook(tmp_path, "02_y", PARAMETERS, 'obtain_generator("sprites-rpgan")')
+    trial = estimate.trials(reading, "paper", {})[0]
+    for name, said in (
+        ("mnist-rpgan-0/last/card.json", {"config": {"name": "mnist-rpgan"}}),
+        (trial / "result.json", {}),
+    ):
+        before = [receipts.draft(notebook, "paper", {}, tmp_path) for notebook in (reading, other)]
+        results.save(tmp_path / "runs" / "paper" / name, said)
+        after = [receipts.draft(notebook, "paper", {}, tmp_path) for notebook in (reading, other)]
+        assert [b.changes(a) for b, a in zip(before, after, strict=True)] == [["runs"], []]
 
 
 def sign(notebook: Path, root: Path) -> None:
@@ -243,7 +251,7 @@ def test_results_of_another_run_make_a_copy_outdated(tmp_path: Path) -> None:
     sign(notebook, tmp_path)
     left = results.results_path("smoke", "01_x")
     copy = receipts.executed_path("smoke", notebook)
-    receipts.sign(copy, receipts.finish(receipts.draft(notebook, "smoke", {}, tmp_path), "01_x", 1.0))
+    receipts.sign(copy, receipts.finish(receipts.draft(notebook, "smoke", {}, tmp_path), notebook, 1.0))
     assert notebooks.outdated(notebook, "smoke", {}, tmp_path) == []
     left.write_text(left.read_text() + "\n")
     assert notebooks.outdated(notebook, "smoke", {}, tmp_path) == ["changed: results"]

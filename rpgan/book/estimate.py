@@ -12,10 +12,10 @@ from rpgan import analysis
 from rpgan.config import Config, GanConfig, InversionConfig
 from rpgan.errors import UserError
 from rpgan.experiments import EXPERIMENTS, INVERSIONS
-from rpgan.obtain import run_directory, trained, trained_inverter
+from rpgan.obtain import refuses_hours, run_directory, trained, trained_inverter
 from rpgan.presets import changes_of, resolve
 from rpgan.results import PROFILES
-from rpgan.sweep.points import SWEEPS
+from rpgan.sweep.points import SWEEPS, plan
 from rpgan.sweep.table import read_table
 
 
@@ -24,18 +24,19 @@ def trainings(notebook: Path, profile: str, parameters: Mapping[str, Any]) -> li
 
     They are read off the chapter's source: a name that it never asks for may be among them.
     """
-    changes = parameters.get("overrides") or {}
+    changes, of_classifiers = (parameters.get(name) or {} for name in ("overrides", "classifiers"))
     lines = []
     for name in experiments(notebook, profile, parameters):
-        own = changes_of(name, changes) if isinstance(EXPERIMENTS[name], GanConfig) else {}
+        own = changes_of(name, changes) if isinstance(EXPERIMENTS[name], GanConfig) else of_classifiers
         with suppress(
             UserError
         ):  # of a size or setting that there is not, which the chapter itself will tell
             config = resolve(name, profile, own)
-            if not _is_there(name, profile, changes):
+            if not _is_there(name, profile, changes, own):
                 where = f"watch {run_directory(config, profile, own) / 'log.jsonl'}"
                 remedy = f"not here: rpgan train {name}"
-                lines.append(f"{name}: {_effort(config)}; {remedy if _refuses(profile, changes) else where}")
+                refused = refuses_hours(profile, {**changes, **own})
+                lines.append(f"{name}: {_effort(config)}; {remedy if refused else where}")
     return lines + _sweeps(notebook, profile, parameters)
 
 
@@ -53,16 +54,12 @@ def _sweeps(notebook: Path, profile: str, parameters: Mapping[str, Any]) -> list
     ]
 
 
-def _refuses(profile: str, changes: Mapping[str, Any]) -> bool:
-    return profile == "book" and not changes
-
-
-def _is_there(name: str, profile: str, changes: Mapping[str, Any]) -> bool:
+def _is_there(name: str, profile: str, changes: Mapping[str, Any], own: Mapping[str, Any]) -> bool:
     config = EXPERIMENTS[name]
     if not isinstance(config, InversionConfig):
-        return trained(name, profile, changes_of(name, changes)) is not None
+        return trained(name, profile, own) is not None
     source = trained(config.generator, profile, changes)
-    return source is not None and trained_inverter(name, profile, source) is not None
+    return source is not None and trained_inverter(name, profile, source, own) is not None
 
 
 def _effort(config: Config) -> str:
@@ -86,6 +83,12 @@ def experiments(notebook: Path, profile: str, parameters: Mapping[str, Any]) -> 
     if "obtain_inverter" in source:
         names += [INVERSIONS[name] for name in names if name in INVERSIONS]
     return names
+
+
+def trials(notebook: Path, profile: str, parameters: Mapping[str, Any]) -> list[Path]:
+    """Returns where all trainings of the sweeps that a chapter mentions are, or would be."""
+    names = [name for name in _mentions(notebook, profile, parameters) if name in SWEEPS]
+    return [trial.directory for name in names for trial in plan(SWEEPS[name], profile)]
 
 
 def values_by_profile(notebook: Path) -> dict[str, dict[str, str]]:

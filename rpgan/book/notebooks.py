@@ -171,7 +171,7 @@ def run_notebook(
     before, start = draft(notebook, profile, given, root), time.perf_counter()
     with taken_away(results_path(profile, notebook.stem)):
         _execute(notebook, failed, given if profile == "book" else {**given, "profile": profile})
-    receipt = finish(before, notebook.stem, time.perf_counter() - start)
+    receipt = finish(before, notebook, time.perf_counter() - start)
     sign(failed, receipt)
     failed.replace(done)
     return receipt

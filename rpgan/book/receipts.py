@@ -50,7 +50,7 @@ def draft(notebook: Path, profile: str, parameters: Mapping[str, Any], root: Pat
         "notebook": _digest([notebook], root),
         "package": _digest(package, root),
         "checkpoints": _digest(_checkpoints(root, parameters), root),
-        "runs": _runs(profile),
+        "runs": _runs(notebook, profile, parameters),
         "parameters": hashlib.sha256(
             json.dumps([check_profile(profile), dict(parameters)], sort_keys=True, default=str).encode()
         ).hexdigest()[:16],
@@ -58,16 +58,16 @@ def draft(notebook: Path, profile: str, parameters: Mapping[str, Any], root: Pat
     return Receipt(profile, dict(parameters), hashes, versions(*PACKAGES), commit(root))
 
 
-def finish(receipt: Receipt, chapter: str, seconds: float) -> Receipt:
+def finish(receipt: Receipt, notebook: Path, seconds: float) -> Receipt:
     """Returns the receipt with what is known after the execution, which may have trained what it lacked."""
-    path = results_path(receipt.profile, chapter)
+    path = results_path(receipt.profile, notebook.stem)
     results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return replace(
         receipt,
         hashes={
             **receipt.hashes,
-            "runs": _runs(receipt.profile),
-            "results": _results(receipt.profile, chapter),
+            "runs": _runs(notebook, receipt.profile, receipt.parameters),
+            "results": _results(receipt.profile, notebook.stem),
         },
         seconds=round(seconds, 1),
         seed=results.get("seed"),
@@ -98,11 +98,29 @@ def altered(
     return changes if left in (None, _results(receipt.profile, notebook.stem)) else [*changes, "results"]
 
 
-def _runs(profile: str) -> str:
-    """Hash of what finished trainings left beside their weights; a smoke run makes its own, from nothing."""
+def _runs(notebook: Path, profile: str, parameters: Mapping[str, Any]) -> str:
+    """Hash of what finished trainings that a chapter may read left beside their weights.
+
+    Others do not count: a chapter that trains would otherwise outdate all before it. A smoke run makes its
+    own, from nothing.
+    """
     folder = runs_root() / profile
-    patterns = () if profile == "smoke" else ("*/last/card.json", "trials/**/result.json")
-    return _digest(sorted(path for pattern in patterns for path in folder.glob(pattern)), folder)
+    if profile == "smoke" or not folder.exists():
+        return _digest([], folder)
+    from rpgan.book.estimate import experiments, trials  # loads torch
+
+    names = experiments(notebook, profile, parameters)
+    cards = [card for card in folder.glob("*/last/card.json") if _trained(card) in names]
+    rows = [row for trial in trials(notebook, profile, parameters) for row in trial.glob("result.json")]
+    return _digest(sorted([*cards, *rows]), folder)
+
+
+def _trained(card: Path) -> str:
+    """Name of the experiment behind a checkpoint; "" for a card that is cut off."""
+    try:
+        return str(json.loads(card.read_text(encoding="utf-8"))["config"]["name"])
+    except (ValueError, LookupError, TypeError):
+        return ""
 
 
 def _results(profile: str, chapter: str) -> str:
