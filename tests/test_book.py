@@ -7,7 +7,7 @@ import pytest
 import yaml
 from nbformat.v4 import new_code_cell, new_notebook
 
-from rpgan.book import build, costs, notebooks, pages, receipts, trained, tried
+from rpgan.book import build, claims, costs, notebooks, pages, receipts, trained, tried
 from rpgan.config import GanConfig
 from rpgan.errors import UserError
 from rpgan.ledger import VERDICTS, Claim, Ledger, load_ledger
@@ -60,7 +60,7 @@ def test_pages_quote_chapters_and_switches_that_exist() -> None:
 
 
 def test_the_ledger_page_shows_value_verdict_and_link() -> None:
-    text = pages.claims_tables(LEDGER, RESULTS, {"01_x"})
+    text = claims.claims_tables(LEDGER, RESULTS, {"01_x"})
     assert "[so it is]{#a-claim}" in text
     assert "2 [1.5, 2.5] (n = 7; rate = 3), *book*, cpu, seed 0" in text
     assert "../notebooks/01_x.ipynb" in text and "../notebooks/02_y.ipynb" not in text
@@ -69,16 +69,16 @@ def test_the_ledger_page_shows_value_verdict_and_link() -> None:
 
 def test_a_row_about_an_order_tells_of_its_draws() -> None:
     claim = dataclasses.replace(CLAIM, rule={"largest": [2]})
-    assert pages.draws_note(claim, Measured([1, 2])) == "point estimates"
+    assert claims.draws_note(claim, Measured([1, 2])) == "point estimates"
     drawn = Measured([1, 2], orders={"1 2": 1_200, "2 1": 300})
-    assert pages.draws_note(claim, drawn) == "holds in 80 % of 1,500 draws"
-    assert pages.draws_note(CLAIM, Measured(2)) == ""
+    assert claims.draws_note(claim, drawn) == "holds in 80 % of 1,500 draws"
+    assert claims.draws_note(CLAIM, Measured(2)) == ""
 
 
 def test_counts_are_of_the_papers_statements_and_others_stand_apart() -> None:
     other = dataclasses.replace(CLAIM, id="c", rule={"less": 1}, where="beyond the paper", source="beyond")
     ledger = dataclasses.replace(LEDGER, claims=(*LEDGER.claims, other))
-    rows = pages.summary(ledger, RESULTS).split("* - ")[2:]
+    rows = claims.summary(ledger, RESULTS).split("* - ")[2:]
     counts = [re.findall(r"  - (\S+)", row) for row in rows]
 
     def row(*outcomes: str) -> list[str]:
@@ -86,15 +86,15 @@ def test_counts_are_of_the_papers_statements_and_others_stand_apart() -> None:
 
     good, bad, absent = "reproduced", "not reproduced", "not attempted at this budget"
     assert counts == [row(good), row(absent), row(good, absent), row(), row(bad)]
-    assert len({pages.slug(outcome) for outcome in VERDICTS}) == len(VERDICTS)
+    assert len({claims.slug(outcome) for outcome in VERDICTS}) == len(VERDICTS)
 
 
 def test_a_chapter_links_back_to_its_claims_only() -> None:
-    text = pages.back_links("01_x", LEDGER, RESULTS)
+    text = claims.back_links("01_x", LEDGER, RESULTS)
     assert "<a-claim>" in text and "<b>" not in text
-    assert pages.back_links("03_z", LEDGER, RESULTS) == ""
+    assert claims.back_links("03_z", LEDGER, RESULTS) == ""
     other = dataclasses.replace(CLAIM, where="beyond the paper", source="beyond")
-    assert "*(beyond the paper)*" in pages.back_links("01_x", Ledger(LEDGER.chapters, (other,)), RESULTS)
+    assert "*(beyond the paper)*" in claims.back_links("01_x", Ledger(LEDGER.chapters, (other,)), RESULTS)
 
 
 def test_quotes_are_values_or_say_that_nothing_was_run() -> None:

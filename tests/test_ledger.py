@@ -7,7 +7,7 @@ import pytest
 import torch
 import yaml
 
-from rpgan.book import pages
+from rpgan.book import claims
 from rpgan.book.notebooks import chapters
 from rpgan.errors import UserError
 from rpgan.intervals import count_orders, resampled_sums
@@ -100,7 +100,7 @@ def test_a_part_of_an_order_is_never_the_order() -> None:
         assert verdict(LATE_ABOVE_EARLY, half) == "not reproduced"
     rare = Measured([1, 3, 2, 4], orders={"1 3 2 4": 90, "1 2 3 4": 10})
     assert verdict(LATE_ABOVE_EARLY, rare) == "partly"
-    assert pages.draws_note(LATE_ABOVE_EARLY, rare) == "holds in 10 % (partly in 100 %) of 100 draws"
+    assert claims.draws_note(LATE_ABOVE_EARLY, rare) == "holds in 10 % (partly in 100 %) of 100 draws"
 
 
 def test_most_pairs_are_had_by_chance_in_up_to_half_of_all_orders() -> None:
@@ -167,8 +167,8 @@ def test_a_number_that_is_merely_true_does_not_hold() -> None:
 
 
 def test_every_rule_has_words() -> None:
-    assert RULES.keys() == pages.WORDS.keys()
-    assert pages.rule_text(CLAIM) == "within 10 %; same order if greater than 1"
+    assert RULES.keys() == claims.WORDS.keys()
+    assert claims.rule_text(CLAIM) == "within 10 %; same order if greater than 1"
 
 
 def write(tmp_path: Path, **changes: object) -> Path:

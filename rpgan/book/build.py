@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from filelock import FileLock
 
-from rpgan.book import costs, explorer, launch, notebooks, pages, panels, trained, tried
+from rpgan.book import claims, costs, explorer, launch, notebooks, pages, panels, trained, tried
 from rpgan.book.receipts import Receipt, altered, executed_path, is_executed, read_receipt
 from rpgan.errors import UserError
 from rpgan.ledger import Ledger, load_ledger
@@ -124,8 +124,8 @@ def _tried_parts(root: Path) -> dict[str, str]:
 def _stage_pages(folder: Path, profile: str, ledger: Ledger, receipts: dict[str, Receipt]) -> None:
     results = read_results(profile)
     parts = {
-        "summary": pages.summary(ledger, results),
-        "claims": pages.claims_tables(ledger, results, set(receipts)),
+        "summary": claims.summary(ledger, results),
+        "claims": claims.claims_tables(ledger, results, set(receipts)),
         "executions": pages.executions(receipts, results),
         "environment": pages.environment(),
         "costs": pages.costs(),
@@ -145,7 +145,7 @@ def _stage_notebooks(folder: Path, profile: str, ledger: Ledger, root: Path) -> 
     for path in notebooks.chapters(root):
         executed = read(executed_path(profile, path), as_version=4)
         executed.cells = panels.with_figure_links(executed.cells)
-        links = pages.back_links(path.stem, ledger, results)
+        links = claims.back_links(path.stem, ledger, results)
         for name, text in (("run-it-yourself", panels.panel(path, root)), ("in-the-ledger", links)):
             executed.cells += [new_markdown_cell(text, id=name)] if text else []
         write(executed, folder / path.name)

@@ -159,6 +159,8 @@ def _extreme(found: Mapping[str, float], bound: str) -> str:
 
 def _met(found: Mapping[str, float], bound: str, limit: float) -> str:
     """At how many of the widths and precisions an aim is met."""
+    if not found:
+        return "–"
     met = sum(value <= limit if bound == "at most" else value >= limit for value in found.values())
     return "yes" if met == len(found) else f"at {met} of {len(found)}"
 
