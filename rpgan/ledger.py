@@ -115,10 +115,10 @@ def verdict(claim: Claim, measured: Measured | None) -> str:
     """Returns one of VERDICTS.
 
     A claim about trained networks can be reproduced by the paper's own budget only: under a smaller
-    profile, a rule that holds shows the same order. Where the rule is about an order, a weaker one shows no
-    more than a part of it. What is given is no finding: it is shown while its rule holds. A rule that neither
-    holds nor fails surely, see `support`, leaves the claim undecided. Raises UserError, naming the claim,
-    where result and rule do not fit.
+    profile, a rule that holds shows the same order. Where the rule is about an order, a weaker one that
+    surely holds shows a part of it, and saves nothing otherwise. What is given is no finding: it is shown
+    while its rule holds. A rule that neither holds nor fails surely, see `support`, leaves the claim
+    undecided. Raises UserError, naming the claim, where result and rule do not fit.
     """
     if measured is None:
         return "not attempted at this budget"
@@ -136,7 +136,8 @@ def verdict(claim: Claim, measured: Measured | None) -> str:
         return "reproduced" if comparable else "same order"
     if weak >= SURE:
         return "partly" if claim.rule.keys() <= set(ORDERS) else "same order"
-    return "not reproduced" if max(strong, weak) <= 1 - SURE else "undecided"
+    failed = strong if claim.rule.keys() <= set(ORDERS) else max(strong, weak)
+    return "not reproduced" if failed <= 1 - SURE else "undecided"
 
 
 def support(rules: Mapping[str, Any], measured: Measured, published: Any) -> float:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from rpgan.analysis import linearity
+from rpgan.checkpoint import save_checkpoint
 from rpgan.errors import UserError
 from rpgan.metrics.features import load_extractor
 from rpgan.metrics.frechet import Moments
@@ -19,11 +20,13 @@ def config(name: str):
 
 
 @pytest.fixture(scope="module")
-def twins() -> linearity.Twins:
+def twins(tmp_path_factory: pytest.TempPathFactory) -> linearity.Twins:
     rng = torch.Generator().manual_seed(0)
-    configs = {name: config(name) for name in linearity.TWINS}
-    generators = {name: build_generator(c.generator, 1).eval() for name, c in configs.items()}
-    return linearity.compare(generators, configs, "pixels", 600, rng)
+    checkpoints = {name: tmp_path_factory.mktemp("models") / name for name in linearity.TWINS}
+    for name, path in checkpoints.items():
+        generator = build_generator(config(name).generator, 1)
+        save_checkpoint(path, generator, config(name), {"steps": 1})
+    return linearity.compare(checkpoints, "pixels", 600, rng)
 
 
 def test_a_gaussian_is_told_from_one_as_often_as_by_chance(rng):
@@ -75,12 +78,21 @@ def test_only_inception_and_50_000_images_make_an_fid(twins):
 
 
 def test_a_page_without_the_checkpoints_says_so(rng, monkeypatch):
-    nothing = linearity.compare({}, {}, "inception", 50_000, rng)
+    nothing = linearity.compare({}, "inception", 50_000, rng)
     assert nothing.results() == {} and list(nothing.rows()) == []
     monkeypatch.setattr(linearity, "satisfies", lambda name, _: name == "cifar10-linear")
     assert nothing.about("book").startswith("The repository has no checkpoint of cifar10-linear-gan,")
     monkeypatch.setattr(linearity, "satisfies", lambda *_: True)
     assert "resnets = ['cifar10-linear', 'cifar10-linear-gan', 'cifar10-rpgan']" in nothing.about("book")
+
+
+def test_a_twin_that_was_best_before_its_end_is_said_to_have_gone_astray(twins):
+    name = "cifar10-linear-gan"
+    for kept, steps, said in ((1, 5, True), (5, 5, False)):
+        look = replace(twins.looks[name], kept=kept, steps=steps)
+        told = replace(twins, looks={**twins.looks, name: look})
+        assert (f"best at step {kept} of {steps} and worse" in told.about("smoke")) is said
+        assert [row["kept at step"] for row in told.rows()][1] == f"{kept} of {steps}"
 
 
 def test_the_price_of_linearity_needs_a_generator_with_activations(twins):
@@ -90,7 +102,7 @@ def test_the_price_of_linearity_needs_a_generator_with_activations(twins):
     found = three.results()
     over, under = found["resnet_over_activations"], found["resnet_standard_over_routed"]
     assert over.value * under.value == pytest.approx(1)
-    assert f"{over.value:.2f} times that of its twin with" in three.about("smoke")
+    assert f"{over.value:.2f} times that of the same RPGAN with" in three.about("smoke")
     assert replace(twins, looks={linearity.WITH_ACTIVATIONS: plain}).results() == {}
 
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import UInt8
 from torch import Tensor
 
-from rpgan.checkpoint import satisfies
+from rpgan.checkpoint import load_card, load_config, load_generator, satisfies
 from rpgan.config import DataConfig, GanConfig, GeneratorConfig
 from rpgan.datasets import load_dataset
 from rpgan.images import all_distinct, to_uint8
@@ -94,6 +95,7 @@ class Look:
 
     images: UInt8[Tensor, "k c h w"]  # the first of them
     additivity: float
+    kept: int  # step of its training at which it was best
     steps: int  # of its training
     distance: float  # Fréchet, to real images
     groups: Groups  # of all of them
@@ -109,15 +111,15 @@ class Twins:
     real: Moments  # of what they are compared with
     looks: Mapping[str, Look]
 
-    def rows(self) -> Iterator[dict[str, str | int | float]]:
+    def rows(self) -> Iterator[dict[str, str]]:
         """Yields a row for each generator, for a page."""
         for name, look in self.looks.items():
             yield {
                 "generator": name,
-                "steps of training": look.steps,
-                "deviation from additivity": look.additivity,
-                f"Fréchet distance ({self.features})": look.distance,
-                "components told from a Gaussian": look.shape.bent_share,
+                "kept at step": f"{look.kept:,} of {look.steps:,}",
+                "deviation from additivity": f"{look.additivity:.1e}",
+                f"Fréchet distance ({self.features})": f"{look.distance:.1f}",
+                "components told from a Gaussian": f"{look.shape.bent_share:.0%}",
             }
 
     def results(self) -> dict[str, Result]:
@@ -155,9 +157,14 @@ class Twins:
                 f"the features {self.features}; before the Tanh, {shares[0]:.0%} of the routed generator's "
                 f"components and {shares[1]:.0%} of its twin's are told from a Gaussian, 5 % of a Gaussian's."
             )
+            if 0 < standard.kept < standard.steps:
+                told += (
+                    f" The standard twin was best at step {standard.kept:,} of {standard.steps:,} and worse "
+                    "from there on: part of the ratio may be a training that went astray."
+                )
             if plain := self.looks.get(WITH_ACTIVATIONS):
                 over = routed.distance / plain.distance
-                told += f" The routed one's is {over:.2f} times that of its twin with activations."
+                told += f" The routed one's is {over:.2f} times that of the same RPGAN with activations."
             return told
         absent = [name for name in TWINS if not satisfies(name, resolve(name, profile))]
         if absent:
@@ -169,30 +176,28 @@ class Twins:
 
 
 def compare(
-    generators: Mapping[str, RandomPathGenerator],
-    configs: Mapping[str, GanConfig],
-    features: str,
-    n: int,
-    rng: torch.Generator,
+    checkpoints: Mapping[str, Path], features: str, n: int, rng: torch.Generator, device: str = "cpu"
 ) -> Twins:
-    """Measures n images of each generator against as many real ones of the first config's data set.
+    """Measures n images of each generator against as many real ones of the first one's data set.
 
     `find_reference` says what serves as real where that is not on the disk.
     """
-    if not generators:
+    if not checkpoints:
         return Twins(features, n, Moments(), {})
-    config = next(iter(configs.values()))
-    extractor = load_extractor(features, str(next(next(iter(generators.values())).parameters()).device))
+    configs = {name: load_config(path) for name, path in checkpoints.items()}
+    first, extractor = next(iter(configs.values())), load_extractor(features, device)
+    assert isinstance(first, GanConfig)  # it has a generator
     seed = int(torch.randint(2**31, (), generator=rng))
-    shape = config.generator.image_shape
-    reference = find_reference(config.data, shape, n, seed, {features: extractor})
+    reference = find_reference(first.data, first.generator.image_shape, n, seed, {features: extractor})
     real = reference.moments_in(features)
     looks = {}
-    for name, generator in generators.items():
+    for name, path in checkpoints.items():
+        generator = load_generator(path).to(device)
         images, grids, made = _drawn(generator, extractor, n, rng)
         error = additivity_error(generator, 16, rng)
+        steps = int(load_card(path)["steps"]), configs[name].train.steps
         distance = frechet_distance(real, Moments.merged(made))
-        looks[name] = Look(images, error, configs[name].train.steps, distance, made, shape_of(grids))
+        looks[name] = Look(images, error, *steps, distance, made, shape_of(grids))
     return Twins(features, n, real, looks)
 
 

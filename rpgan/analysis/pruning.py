@@ -242,7 +242,7 @@ def conclusion(curve: Curve, found: Mapping[str, Result], n_instances: int) -> s
     return (
         f"Of {n_instances} instances, {curve.free('pruned')} can go while the distance surely grows by less "
         f"than {TOLERANCE:.0%}, and with them {1 - found['parameters_left'].value:.0%} of the parameters; "
-        f"what is left still makes $10^{{{small:.1f}}}$ images out of $10^{{{whole:.1f}}}$. Merged, "
-        f"{curve.free('merged')} can go; at random, {curve.free('random')}; {at_random} with as many from "
-        "each bucket as the likeness says: where that is no less, the bucket counts, not the instance."
+        f"what is left still makes 10<sup>{small:.1f}</sup> images out of 10<sup>{whole:.1f}</sup>. Merged, "
+        f"{curve.free('merged')} can go; of all instances at random, {curve.free('random')}; of the same "
+        f"buckets at random, {at_random}. Where the last is as many, only the bucket matters up to there."
     )

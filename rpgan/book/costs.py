@@ -67,7 +67,12 @@ def memory_table() -> str:
         peaks = [training_memory(config, precision).peak for precision in ("float32", "bfloat16")]
         sampling = sampling_memory(config.generator).peak
         rows.append([f"`{name}`", *(f"{peak / GIB:.1f}" for peak in (*peaks, sampling))])
-    header = ["Experiment, profile `paper`", "Training, float32", "Training, bfloat16", "Sampling"]
+    header = [
+        "Experiment, profile `paper`",
+        "Training, float32, GiB",
+        "Training, bfloat16, GiB",
+        "Sampling, GiB",
+    ]
     return table(header, rows, "plain", "40 20 20 20")
 
 

@@ -19,10 +19,11 @@ def draw_twins(looks: Mapping[str, Look], columns: int = 8, width: float = 7.0) 
     """Draws a sheet of each generator's images, and the moments of all; None where there is no generator."""
     if not looks:
         return None
-    figure, axes = plt.subplots(1, len(looks) + 1, figsize=(width, width / (len(looks) + 1) * 1.3))
-    for ax, (name, look) in zip(axes, looks.items(), strict=False):
-        draw_sheet(ax, look.images[: columns**2], columns, title=name)
-    draw_moments(axes[-1], looks)
+    figure = plt.figure(figsize=(width, width * (1 / len(looks) + 0.45)), layout="constrained")
+    places = figure.add_gridspec(2, len(looks), height_ratios=(1 / len(looks) + 0.05, 0.4))
+    for k, (name, look) in enumerate(looks.items()):
+        draw_sheet(figure.add_subplot(places[0, k]), look.images[: columns**2], columns, title=name)
+    draw_moments(figure.add_subplot(places[1, :]), looks)
     return figure
 
 
@@ -38,8 +39,11 @@ def draw_moments(ax: Axes, looks: Mapping[str, Look]) -> None:
         ax.scatter(
             look.shape.skewness, look.shape.kurtosis, s=14, color=color, marker=marker, alpha=0.7, label=name
         )
-    ax.set(xlabel="skewness", ylabel="excess kurtosis")
-    ax.legend(fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1))
+    # Linear where a Gaussian's are, logarithmic outside: some components are far from it.
+    ax.set_xscale("symlog", linthresh=4 * radius)
+    ax.set_yscale("symlog", linthresh=8 * radius)
+    ax.set(xlabel="skewness of a component", ylabel="excess kurtosis")
+    ax.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
 
 
 def draw_latency(ax: Axes, rows: Mapping[int, Mapping[str, Sequence[float]]], counts: Sequence[int]) -> None:

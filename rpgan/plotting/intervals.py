@@ -50,7 +50,7 @@ def draw_shares(ax: Axes, shares: Mapping[str, Sequence[float]], buckets: Sequen
     groups = {name: (Tensor(values),) * 3 for name, values in shares.items()}
     draw_groups(ax, groups, [f"bucket {bucket + 1}" for bucket in buckets])
     ax.set_ylabel("share of the change")
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(shares))
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))  # above the axes is room for a title
 
 
 def draw_points(
