@@ -17,6 +17,7 @@ from rpgan.metrics.color import color_change, color_distances
 from rpgan.metrics.features import Extractor
 from rpgan.metrics.frechet import Moments, frechet_distance
 from rpgan.metrics.tone import pixel_change
+from rpgan.models.draws import exchanged
 from rpgan.models.generator import build_generator, render
 from rpgan.models.perturbed import (
     TOLERANCE,
@@ -259,7 +260,8 @@ def test_real_images_come_with_their_features():
     found = noise.Yardstick.load(config, "pixels", 30, 0)
     images = load_dataset(config.data, (3, 32, 32), "train").__getitems__(range(30))[0]
     assert found.real.n == 30 and "MNIST" in found.about
-    assert found.distance(images) == pytest.approx(found.between(found.extractor(images)))
+    real, inverted = (found.distance(found.extractor(x)) for x in (images, 255 - images))
+    assert 0 <= real < inverted / 10
 
 
 def test_a_bucket_without_alternatives_cannot_be_compared(rng):
@@ -298,8 +300,13 @@ def test_one_layer_that_does_more_damage_is_seen(compared):
 
 def test_a_comparison_reports_ratios(compared):
     results = compared.results("colored_")
-    ratio = compared.noise.frechet[:, 1] / compared.noise.clean
-    assert torch.equal(results["colored_distance_over_clean"].value, ratio)
+    ratio = compared.noise.frechet / compared.noise.clean
+    assert torch.allclose(results["colored_distance_over_clean"].value, ratio[:, 1])
+    value, low, high = compared.over_clean
+    assert torch.allclose(value, ratio) and (low < value).all() and (value < high).all()
+    for key, ratios in (("least_over_clean", ratio[:, 1]), ("least_over_clean_any_level", ratio)):
+        least = results[f"colored_{key}"]
+        assert least.value == pytest.approx(float(ratios.min())) and least.interval[0] < least.value
 
 
 def test_roles_report_shares_and_agreement_at_every_level(compared, compared_roles):
@@ -383,7 +390,7 @@ def test_an_exchange_changes_one_entry_of_every_path(rng):
     generator = build_generator(CONFIG)
     routes = generator.sample_paths(50, torch.Generator().manual_seed(3))
     for bucket in range(4):
-        changed = noise.exchanged(generator, bucket, 50, torch.Generator().manual_seed(3)) != routes
+        changed = exchanged(generator, bucket, 50, torch.Generator().manual_seed(3)) != routes
         assert changed[:, bucket].all() and changed.sum() == 50
 
 
@@ -405,7 +412,6 @@ def test_a_bad_standard_gan_does_not_flatter_the_variations(compared):
     for factor in (0.5, 2.0):
         worse = replace(compared, noise=replace(compared.noise, clean=factor * compared.noise.clean))
         assert worse.over_own == compared.over_own
-        assert torch.allclose(worse.over_clean * factor, compared.over_clean)
     farther = replace(compared, varied=3 * compared.own.mean().expand(4, 4))
     assert farther.over_own.value == pytest.approx(3)
 

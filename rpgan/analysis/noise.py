@@ -5,18 +5,18 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from rpgan import paths as path
 from rpgan.config import GanConfig
 from rpgan.errors import UserError
 from rpgan.images import to_uint8
 from rpgan.metrics.color import color_change
 from rpgan.metrics.features import Extractor, load_extractor
-from rpgan.metrics.frechet import Moments, frechet_distance
+from rpgan.metrics.frechet import Moments, distance_ratio, frechet_distance
 from rpgan.metrics.seeds import Spread, ratio_of_means
 from rpgan.metrics.tone import pixel_change
+from rpgan.models.draws import exchanged
 from rpgan.models.generator import RandomPathGenerator, render
 from rpgan.models.perturbed import Trials, equal_damage_alphas, perturbed_images
 from rpgan.references import find_reference
@@ -41,13 +41,14 @@ class Yardstick:
         reference = find_reference(config.data, shape, n, seed, {features: network})
         return cls(network, reference.moments_in(features), reference.about)
 
-    def distance(self, images: UInt8[Tensor, "n c h w"]) -> float:
-        """Fréchet distance of images to the real ones, an FID only in the features "inception"."""
-        return self.between(self.extractor(images))
-
-    def between(self, features: Float[Tensor, "n d"]) -> float:
-        """The same, where the features are there already."""
+    def distance(self, features: Float[Tensor, "n d"]) -> float:
+        """Fréchet distance to the real images, an FID only in the features "inception"."""
         return frechet_distance(self.real, Moments(features))
+
+    def ratio(self, of: Float[Tensor, "n d"], to: Float[Tensor, "n d"]) -> Float[Tensor, "3"]:
+        """Distance of some features over that of others, pairwise of one latent, and its interval."""
+        ratio, interval = distance_ratio(Moments.grouped(of), Moments.grouped(to), self.real)
+        return torch.tensor([ratio, *interval], dtype=torch.float64)
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Damage:
     changes: Mapping[str, Tensor]  # KINDS → float64 (layers, levels, draws), means over the images of a draw
     frechet: Tensor  # float64 (layers, levels), distance of all perturbed images to the real ones
     clean: float  # the same distance without noise, of as many images
+    ratios: Tensor | None = None  # float64 (3, layers, levels), noisy over clean and its 95 % interval
 
 
 def damage(
@@ -65,12 +67,15 @@ def damage(
     trials: Trials,
     alphas: Float[Tensor, "layers levels"],
     yardstick: Yardstick,
+    with_ratios: bool = False,
 ) -> Damage:
     """Measures noise of several levels in each layer: total, in colours, in features, and from real images.
 
-    The semantic change is the Euclidean distance of features, and the Fréchet distance is taken in them too.
+    The semantic change is the Euclidean distance of features, and the Fréchet distance is taken in them too,
+    of the images of all draws at once: of a mixture of disturbed generators, not of each.
     """
     before = Seen.of(trials.clean.flatten(0, 1), yardstick.extractor)
+    ratios = torch.zeros(3, *alphas.shape, dtype=torch.float64) if with_ratios else None
     changes = torch.zeros(len(KINDS), *alphas.shape, len(trials.seeds), dtype=torch.float64)
     frechet = torch.zeros(alphas.shape, dtype=torch.float64)
     for layer, row in enumerate(alphas.tolist()):
@@ -79,9 +84,11 @@ def damage(
             after = Seen.of(images.flatten(0, 1), yardstick.extractor)
             apart = before.apart(after).unflatten(1, images.shape[:2])
             changes[:, layer, level] = apart.mean(-1)
-            frechet[layer, level] = yardstick.between(after.features)
+            frechet[layer, level] = yardstick.distance(after.features)
+            if ratios is not None:
+                ratios[:, layer, level] = yardstick.ratio(after.features, before.features)
     by_kind = dict(zip(KINDS, changes, strict=True))
-    return Damage(alphas, by_kind, frechet, yardstick.between(before.features))
+    return Damage(alphas, by_kind, frechet, yardstick.distance(before.features), ratios)
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,7 @@ class Seen:
         return Seen(self.images[rows], self.features[rows])
 
     def apart(self, other: "Seen") -> Float[Tensor, "kinds n"]:
-        """Changes of every kind, image by image."""
+        """Changes of every kind, image by image: root mean square, Hellinger distance, Euclidean distance."""
         semantic = (self.features.double() - other.features.double()).norm(dim=1)
         pair = (self.images, other.images)
         return torch.stack([pixel_change(*pair), color_change(*pair), semantic])
@@ -149,9 +156,10 @@ class Comparison:
         return self.factors.index(1)
 
     @property
-    def over_clean(self) -> Float[Tensor, "layers levels"]:
-        """Fréchet distance under noise over that of the same generator without."""
-        return self.noise.frechet / self.noise.clean
+    def over_clean(self) -> Float[Tensor, "3 layers levels"]:
+        """Fréchet distance under noise over that of the same generator without, and ends of its interval."""
+        assert self.noise.ratios is not None  # `compare` asks for them
+        return self.noise.ratios
 
     @property
     def over_own(self) -> Result:
@@ -171,10 +179,16 @@ class Comparison:
         wanted = torch.tensor(self.factors, dtype=torch.float64) * self.exchange["total"].mean()
         return float((self.noise.changes["total"].mean(-1) / wanted - 1).abs().max())
 
+    def _least(self, ratios: Float[Tensor, "3 cases"]) -> Result:
+        value, low, high = ratios[:, ratios[0].argmin()].tolist()
+        return Result(value, self.images, "", (low, high))
+
     def results(self, prefix: str = "") -> dict[str, Result]:
         """What the ledger needs, at equal damage, under keys that begin with the prefix."""
         return {
-            f"{prefix}distance_over_clean": Result(self.over_clean[:, self.equal], self.images),
+            f"{prefix}distance_over_clean": Result(self.over_clean[0, :, self.equal], self.images),
+            f"{prefix}least_over_clean": self._least(self.over_clean[:, :, self.equal]),
+            f"{prefix}least_over_clean_any_level": self._least(self.over_clean.flatten(1)),
             f"{prefix}variation_over_own": self.over_own,
         }
 
@@ -198,7 +212,7 @@ def compare(
     exchange = exchange_changes(groups, routed.bucket_sizes, yardstick.extractor)
     target = float(exchange["total"].mean())
     alphas = [equal_damage_alphas(twin, trials, factor * target, pixel_change) for factor in factors]
-    found = damage(twin, trials, torch.stack(alphas, dim=1), yardstick)
+    found = damage(twin, trials, torch.stack(alphas, dim=1), yardstick, with_ratios=True)
     n = trials.clean.flatten(0, 1).shape[0]
     far, near = distances_of_sets(routed, yardstick, n, sets, rng)
     return Comparison(factors, found, exchange, far, near, n)
@@ -228,18 +242,9 @@ def distances_of_sets(
     """Fréchet distances to the real images of n variations of each bucket, and of n samples, set by set."""
 
     def distance(routes: Tensor) -> float:
-        return yardstick.distance(to_uint8(render(generator, routes)))
+        return yardstick.distance(yardstick.extractor(to_uint8(render(generator, routes))))
 
     buckets = range(len(generator.buckets))
     varied = [[distance(exchanged(generator, b, n, rng)) for b in buckets] for _ in range(sets)]
     own = [distance(generator.sample_paths(n, rng)) for _ in range(sets)]
     return torch.tensor(varied, dtype=torch.float64), torch.tensor(own, dtype=torch.float64)
-
-
-def exchanged(
-    generator: RandomPathGenerator, bucket: int, n: int, rng: torch.Generator
-) -> Int64[Tensor, "n n_buckets"]:
-    """Draws n random paths and exchanges each one's instance of a bucket for another."""
-    routes, size = generator.sample_paths(n, rng), generator.bucket_sizes[bucket]
-    others = [path.alternatives(route, bucket, size, 1, rng) for route in routes]
-    return torch.cat([path.vary(route, bucket, o) for route, o in zip(routes, others, strict=True)])
