@@ -23,7 +23,7 @@ class GeneratorConfig:
     latent: str = "learned"  # learned | fixed (one Z for all images) | gaussian (a new one for each)
     latent_dim: int = 128  # length of Z
     leak: float = 0.0  # negative slope of every activation but `last_relu`; 1 makes them linear
-    last_relu: bool = True  # the ReLU before the last bucket of a ResNet (specification, point 8)
+    last_relu: bool = True  # the ReLU before the last bucket of a ResNet (erratum 8)
 
 
 def standard_twin(config: GeneratorConfig) -> GeneratorConfig:
@@ -38,7 +38,7 @@ class DiscriminatorConfig:
     architecture: str = "sn-resnet"  # sn-resnet | dcgan | fc
     widths: tuple[int, ...] = (128, 128, 128, 128)  # output channels of every block or layer but the last
     downsamplings: int = 2  # how many of the first blocks of a ResNet halve the resolution
-    pooling: str = "mean"  # mean | sum, of a ResNet's features over positions (specification, point 5)
+    pooling: str = "mean"  # mean | sum, of a ResNet's features over positions (erratum 5)
     spectral_norm: bool = True  # divide every weight by its largest singular value
 
 
@@ -69,7 +69,7 @@ class TrainConfig:
     routing: str = "uniform"  # uniform (every instance independently) | balanced (equally often a phase)
     initial: str = ""  # experiment whose generator it starts from; new instances begin at random
     trainable: tuple[str, ...] = ()  # name prefixes, or "new" for what `initial` lacks; empty trains all
-    frozen_norm: bool = False  # shared BatchNorm keeps its statistics (specification, point 7)
+    frozen_norm: bool = False  # shared BatchNorm keeps its statistics (erratum 7)
     precision: str = "auto"  # auto | float32 | bfloat16
     evaluate_every: int = 1_000  # steps between scores, sample sheets and candidates for the best checkpoint
     save_every: int = 500  # steps between resumable states

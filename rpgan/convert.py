@@ -1,4 +1,4 @@
-"""The authors' released generators as checkpoints of this project (specification, section 5).
+"""The authors' released generators as checkpoints of this project.
 
 Loading executes nothing from their files: the state dict is read as tensors only, the arguments are JSON.
 """

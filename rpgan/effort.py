@@ -8,6 +8,7 @@ import torch
 
 from rpgan.checkpoint import find, load_config, satisfies
 from rpgan.config import Config, GanConfig, GeneratorConfig, InversionConfig
+from rpgan.datasets.catalogue import find as find_data
 from rpgan.device import find_device
 from rpgan.errors import UserError
 from rpgan.experiments import EXPERIMENTS
@@ -50,9 +51,10 @@ def forecast(
     """Returns, for each generator or its path classifiers, whether it must be trained, and what that takes.
 
     `of_generator` are the changes of the generators whose paths are read. Real images are those that a
-    discriminator sees. Memory is the peak in float32, of training or, for what is there, of sampling or
-    reading, on this device, beside the program and its data. Disk is a run's state and its two checkpoints.
-    Hours are those of a GPU at an assumed rate, without scores on the way; none was measured.
+    discriminator sees, data what their set takes as it is downloaded. Memory is the peak in float32, of
+    training or, for what is there, of sampling or reading, on this device, beside the program and its data.
+    Disk is a run's state and its two checkpoints. Hours are those of a GPU at an assumed rate, without scores
+    on the way; none was measured.
     """
     place = find_device(str(device)).type
     return {name: _row(name, profile, changes, of_generator, place) for name in experiments}
@@ -85,6 +87,7 @@ def _told(config: Config, takes: Takes, there: Path | None) -> dict[str, Any]:
     return {
         "weights": ("committed" if committed else "trained") if there else "to be trained",
         "steps": steps,
+        "data": _data(config) if steps else "none",
         "real images": steps * takes.real,
         "generated images": steps * takes.generated,
         "parameters of all networks": takes.parameters,
@@ -92,6 +95,11 @@ def _told(config: Config, takes: Takes, there: Path | None) -> dict[str, Any]:
         "disk, GiB": 0.0 if there else round(takes.disk / GIB, 3),
         GPU_HOURS: round(gpu_hours(steps * takes.operations), 2),
     }
+
+
+def _data(config: Config) -> str:
+    """What the images of a training take on the disk, where they are not drawn or made."""
+    return "none" if isinstance(config, InversionConfig) else find_data(config.data.name).size
 
 
 def _gan(config: GanConfig, there: bool, device: str) -> Takes:

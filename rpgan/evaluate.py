@@ -1,4 +1,4 @@
-"""Every score of a generator that the data and networks on this disk allow (specification, section 6)."""
+"""Every score of a generator that the data and networks on this disk allow."""
 
 import math
 import time

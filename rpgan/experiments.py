@@ -47,7 +47,7 @@ DCGAN_64 = GeneratorConfig(
 CRITIC_32 = DiscriminatorConfig(architecture="dcgan", widths=(64, 128, 256), spectral_norm=False)
 CRITIC_64 = replace(CRITIC_32, widths=(64, 128, 256, 512))
 WASSERSTEIN = replace(NO_DIVERSITY, name="wgan-gp")
-# The released code's values for the runs whose length the paper does not state (specification, point 13).
+# The released code's values for the runs whose length the paper does not state (erratum 13).
 RELEASED = TrainConfig(steps=12_000, g_lr=2e-4, d_lr=2e-4, features="mnist-cnn")
 # The DCGANs have the others' hyperparameters (appendix A), which leaves out how long digits take.
 COLORED = TrainConfig(steps=RELEASED.steps, features="mnist-cnn")

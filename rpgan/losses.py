@@ -62,7 +62,7 @@ def pair_diversity(bucket: Bucket, rng: torch.Generator, margin: float = 1.5) ->
 
     Mean over the weights (biases do not count), each normalised by the pair's detached mean and standard
     deviation: 0 for equal instances, 2 for independent ones. At or above the margin it is a constant, so that
-    its gradient is zero (the released code's reading; specification, point 3).
+    its gradient is zero (the released code's reading; erratum 3).
     """
     i, j = torch.randperm(len(bucket), generator=rng)[:2].tolist()
     pairs = zip(weights_of(bucket.instances[i]), weights_of(bucket.instances[j]), strict=True)

@@ -20,6 +20,11 @@ NEED_MORE = {
     *(f"06_instances/{key}" for key in ("fid_50k", "distance", "rank_correlation")),
     "08_compression/fid_50k_linear",
     *(f"09_inversion/{data}_accuracy" for data in ("sprites", "mnist", "cifar10")),
+    *(f"09_inversion/{data}_search_over_list" for data in ("sprites", "mnist")),
+    *(
+        f"09_inversion/sprites_{key}"
+        for key in ("accuracy_later", "reconstruction_over_random", "edit_is_selective")
+    ),
     *(f"11_responsibility/sprites_{key}" for key in ("position", "shape", "color", "color_lag")),
     "11_responsibility/sprites_last_geometry",
 }

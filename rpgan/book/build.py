@@ -28,12 +28,11 @@ def book(
     profile: str = "book",
     run: bool = True,
     force: bool = False,
-    stage_only: bool = False,
     single_page: bool = False,
     root: Path = CHECKOUT,
     echo: Callable[[str], None] = print,
 ) -> Path:
-    """Executes chapters, stages and builds the book; returns its front page (or the stage).
+    """Executes chapters, stages and builds the book; returns its front page.
 
     Chapters that did not change are executed with `force` only; with `run=False` none is, changed or not.
     Raises UserError for a failing notebook, a stale one, and any warning of the build.
@@ -42,8 +41,6 @@ def book(
         notebooks.run([], profile, force=force, waiting=True, root=root, echo=echo)
     staged = stage(profile, root)
     echo(f"staged {staged}")
-    if stage_only:
-        return staged
     page = build(staged, "singlehtml" if single_page else "html")
     echo(f"built {page}")
     return page

@@ -63,7 +63,7 @@ def path_kinds(before: Sequence[int], after: Sequence[int]) -> dict[str, dict[in
 
 
 def new_path_share(before: Sequence[int], after: Sequence[int]) -> float:
-    """Probability that a uniform path takes a new instance: 1 − ∏ m/m′ (specification, point 7)."""
+    """Probability that a uniform path takes a new instance: 1 − ∏ m/m′ (erratum 7)."""
     return 1 - prod(m / k for m, k in zip(before, after, strict=True))
 
 

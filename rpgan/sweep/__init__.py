@@ -3,7 +3,7 @@
 Every trial is a run directory `runs/PROFILE/trials/POINT` (see `rpgan.training.run`) with `result.json`, its
 row of the table. Sweeps share the trials that they have in common. The table `runs/PROFILE/sweeps/SWEEP.json`
 is written anew after every trial; a published one is `data/results/SWEEP.json` (`SWEEP-paper.json` under the
-profile `paper`), which chapters read by `load_sweep`:
+profile `paper`), which `load_sweep` reads and chapters gather:
 
     format    1
     sweep     name of the sweep
