@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from rpgan.config import ClassifierConfig, Config, GanConfig, InversionConfig
 from rpgan.errors import MissingCheckpoint, UserError
+from rpgan.files import replacing
 from rpgan.models.classifier import Classifier, build_classifier
 from rpgan.models.generator import RandomPathGenerator, build_generator
 from rpgan.models.inverter import Inverter, build_inverter
@@ -61,7 +62,7 @@ def save_checkpoint(
     try:
         aside.mkdir(parents=True)
         (aside / WEIGHTS).write_bytes(weights)
-        (aside / CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        (aside / CARD).write_text(_written(card), encoding="utf-8")
         _replace(aside, directory)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -74,6 +75,17 @@ def refuse_what_is_no_checkpoint(directory: Path) -> None:
         raise UserError(
             f"{directory} is there and is no checkpoint; expected a new directory, or one to replace"
         )
+
+
+def restate(directory: Path, config: Config) -> None:
+    """Has the card of a checkpoint say another config, e.g. of more steps; nothing where there is no card."""
+    if (path := directory / CARD).exists() and (card := load_card(directory))["config"] != to_dict(config):
+        with replacing(path) as aside:
+            aside.write_text(_written(card | {"config": to_dict(config)}), encoding="utf-8")
+
+
+def _written(card: Mapping[str, Any]) -> str:
+    return json.dumps(card, indent=1, ensure_ascii=False) + "\n"
 
 
 def _replace(aside: Path, directory: Path) -> None:

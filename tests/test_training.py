@@ -158,6 +158,8 @@ def test_three_steps_and_three_more_are_six(name, straight, tmp_path):
     for steps in (3, 6):
         train(override(CONFIGS[name], {"train.steps": steps}), tmp_path, device="cpu")
         assert load_card(tmp_path / "last")["steps"] == steps
+        for kept in ("best", "last"):
+            assert load_card(tmp_path / kept)["config"]["train"]["steps"] == steps
     assert_same(state_of(tmp_path), state_of(straight[name]))
     assert_same(log_of(tmp_path), log_of(straight[name]))
 

@@ -18,7 +18,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from tqdm import tqdm
 
-from rpgan.checkpoint import save_checkpoint
+from rpgan.checkpoint import restate, save_checkpoint
 from rpgan.config import Config, GanConfig
 from rpgan.errors import UserError
 from rpgan.files import replacing
@@ -238,6 +238,7 @@ def _describe_difference(there: Config, config: Config) -> str:
 def _claim(directory: Path, config: Config) -> None:
     with replacing(directory / "config.json") as aside:
         aside.write_text(json.dumps(to_dict(config), indent=1) + "\n")
+    restate(directory / "best", config)  # which may stay the best of more steps than it was made for
 
 
 def _identity(config: Config) -> dict[str, Any]:
