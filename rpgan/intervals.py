@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 TAIL = 0.025  # on either side of an interval of 95 %
+FEWEST = 4  # units, below which a rank correlation says nothing
 SURE = 0.95  # share of the draws in which an order must hold, or fail, to be told
 
 
@@ -60,7 +61,7 @@ def jackknife_error(without: Sequence[float]) -> float:
 
 
 def rank_interval(correlation: float, n: int) -> tuple[float, float]:
-    """Returns the 95 % interval of Spearman's correlation of n units, at least four, taken as a sample.
+    """Returns the 95 % interval of Spearman's correlation of n units, `FEWEST` or more, taken as a sample.
 
     Fisher's transform with the error of Bonett and Wright (2000), eq. 3; a perfect order counts as half a
     step short of it. With n = 5 it holds nearly everything, which is what so few units tell.

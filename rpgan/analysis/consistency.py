@@ -8,13 +8,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from rpgan.intervals import count_orders, rank_interval, resampled_sums
+from rpgan.intervals import FEWEST, count_orders, rank_interval, resampled_sums
 from rpgan.metrics.shares import share
 from rpgan.results import Result, show_value
 
 COLOR = "color"
 LATE = 2  # of the buckets, which the paper calls the last
-FEWEST = 4  # trainings, below which a rank correlation says nothing
 
 
 @runtime_checkable

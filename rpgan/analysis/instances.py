@@ -8,13 +8,12 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from rpgan.intervals import central_interval, count_orders, t_interval
+from rpgan.intervals import FEWEST, central_interval, count_orders, t_interval
 from rpgan.metrics.seeds import Spread, pooled_deviation
 from rpgan.results import Result
 
 N_IN = tuple(range(5, 55, 5))  # the columns of Table 3
 FID_IMAGES = 50_000
-FEWEST = 4  # points, below which a rank correlation says nothing
 
 
 @runtime_checkable
