@@ -121,21 +121,23 @@ def _measured(entry: dict[str, Any], run: dict[str, Any]) -> Measured:
     )
 
 
-def show(value: Any) -> str:
-    """Returns a value as the book prints it: four significant digits, whole numbers in full."""
+def show(value: Any, digits: int = 4) -> str:
+    """Returns a value as the book prints it: so many significant digits, whole numbers in full."""
     if isinstance(value, list | tuple):
-        return ", ".join(show(v) for v in value)
+        return ", ".join(show(v, digits) for v in value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int) or (isinstance(value, float) and value.is_integer() and abs(value) < 1e15):
         return f"{int(value):,}"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:,.0f}" if 10**digits <= abs(value) < 1e15 else f"{value:.{digits}g}"
 
 
-def show_value(result: Result) -> str:
+def show_value(result: Result, digits: int = 4) -> str:
     """Returns a result with its unit and interval."""
-    text = f"{show(result.value)} {result.unit}".strip()
-    return text if result.interval is None else f"{text} [{', '.join(map(show, result.interval))}]"
+    text = f"{show(result.value, digits)} {result.unit}".strip()
+    return text if result.interval is None else f"{text} [{show(result.interval, digits)}]"
 
 
 def show_measured(measured: Measured) -> str:

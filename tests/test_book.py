@@ -99,6 +99,8 @@ def test_a_chapter_links_back_to_its_claims_only() -> None:
 
 def test_quotes_are_values_or_say_that_nothing_was_run() -> None:
     assert pages.quote("{{ 01_x/n }} and {{02_y/n}}", LEDGER, RESULTS) == "2 [1.5, 2.5] and *(not run)*"
+    long = {"01_x/n": Measured([0.77963, 1.0], interval=(0.12345, 1234.5))}
+    assert pages.quote("{{ 01_x/n }}", LEDGER, long) == "0.78, 1 [0.123, 1,234]"
     with pytest.raises(UserError, match="quotes no chapter"):
         pages.quote("{{ 09_q/n }}", LEDGER, RESULTS)
 

@@ -17,6 +17,7 @@ PACKAGES = (
     *("pytorch-fid", "lpips", "papermill", "nbclient", "jupyter-book", "sphinx", "myst-nb"),
 )
 TIMED = "mnist-rpgan"  # the committed checkpoint whose training tells the rate of a CPU core
+QUOTED = 3  # significant digits; the ledger's tables have more
 QUOTE = re.compile(r"\{\{\s*([\w-]+/[\w-]+)\s*\}\}")
 Results = Mapping[str, Measured]
 
@@ -39,7 +40,7 @@ def quote(text: str, ledger: Ledger, results: Results) -> str:
         key = match[1]
         if key.partition("/")[0] not in ledger.chapters:
             raise UserError(f"{{{{ {key} }}}} quotes no chapter of the ledger: {', '.join(ledger.chapters)}")
-        return show_value(results[key]) if key in results else "*(not run)*"
+        return show_value(results[key], QUOTED) if key in results else "*(not run)*"
 
     return QUOTE.sub(value, text)
 
