@@ -46,6 +46,11 @@ class Claim:
     def chapter(self) -> str:
         return self.result.partition("/")[0]
 
+    @property
+    def weaker(self) -> str:
+        """The verdict where only `order` holds."""
+        return "partly" if asks_order(self.rule) else "same order"
+
 
 @dataclass(frozen=True)
 class Ledger:
@@ -106,6 +111,11 @@ def _highest(numbers: list[float]) -> set[int]:
     return {place for place, number in enumerate(numbers, start=1) if number == max(numbers)}
 
 
+def asks_order(rules: Mapping[str, Any]) -> bool:
+    """Returns whether rules are about nothing but the order of a list; no rule is about none."""
+    return bool(rules) and rules.keys() <= set(ORDERS)
+
+
 def holds(rules: Mapping[str, Any], value: Any, published: Any) -> bool:
     """Returns whether all the rules hold; no rule holds nothing."""
     return bool(rules) and all(RULES[name](value, published, argument) for name, argument in rules.items())
@@ -135,8 +145,8 @@ def verdict(claim: Claim, measured: Measured | None) -> str:
         comparable = claim.scale == "any" or measured.profile == "paper"
         return "reproduced" if comparable else "same order"
     if weak >= SURE:
-        return "partly" if claim.rule.keys() <= set(ORDERS) else "same order"
-    failed = strong if claim.rule.keys() <= set(ORDERS) else max(strong, weak)
+        return claim.weaker
+    failed = strong if asks_order(claim.rule) else max(strong, weak)
     return "not reproduced" if failed <= 1 - SURE else "undecided"
 
 
@@ -152,7 +162,7 @@ def support(rules: Mapping[str, Any], measured: Measured, published: Any) -> flo
 
 def _readings(rules: Mapping[str, Any], measured: Measured) -> list[tuple[Any, int]]:
     """Returns the values at which rules are judged, and how often each occurs; ranks stand for a draw."""
-    if measured.orders and rules.keys() <= set(ORDERS):
+    if measured.orders and asks_order(rules):
         return [([int(rank) for rank in order.split()], n) for order, n in measured.orders.items()]
     if measured.interval is not None and rules.keys() <= set(BOUNDS):
         return [(value, 1) for value in (measured.value, *measured.interval)]

@@ -50,7 +50,7 @@ class Diversities:
 
     def last_is_less(self) -> Bool[Tensor, " trainings"]:
         """Trainings in which the last bucket changes it less than the one before."""
-        return self.share[:, -1] < self.share[:, -LATE]
+        return self.share[:, -1] < self.share[:, -2]
 
     def means(self, form: str, rng: torch.Generator) -> Result:
         """Means over trainings of every bucket; the orders are of the means when trainings are drawn anew."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rpgan.book.pages import Results, table
-from rpgan.ledger import BOUNDS, ORDERS, VERDICTS, Claim, Ledger, support, verdict
+from rpgan.ledger import BOUNDS, VERDICTS, Claim, Ledger, asks_order, support, verdict
 from rpgan.results import Measured, show, show_measured
 
 # How the page words a rule of rpgan.ledger.RULES.
@@ -118,7 +118,7 @@ def _here(claim: Claim, measured: Measured) -> str:
 
 def draws_note(claim: Claim, measured: Measured) -> str:
     """Returns in which share of its draws a claim about an order holds, or that draws or an interval lack."""
-    rules = [rules for rules in (claim.rule, claim.order) if rules and rules.keys() <= set(ORDERS)]
+    rules = [rules for rules in (claim.rule, claim.order) if asks_order(rules)]
     if not rules:
         bounded = claim.scale == "paper" and claim.rule and claim.rule.keys() <= set(BOUNDS)
         return "no interval" if bounded and measured.interval is None else ""
@@ -133,8 +133,7 @@ def rule_text(claim: Claim) -> str:
     """Returns in words what counts as reproduced, and what as less where a weaker rule is given."""
     strong = " and ".join(WORDS[name](argument) for name, argument in claim.rule.items())
     weak = " and ".join(WORDS[name](argument) for name, argument in claim.order.items())
-    word = "partly" if claim.rule.keys() <= set(ORDERS) else "same order"
-    return f"{strong}; {word} if {weak}" if weak else strong
+    return f"{strong}; {claim.weaker} if {weak}" if weak else strong
 
 
 def back_links(chapter: str, ledger: Ledger, results: Results) -> str:
