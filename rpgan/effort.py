@@ -1,13 +1,14 @@
 """What a chapter's trainings will cost, told before anything is trained."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
 from rpgan.checkpoint import find, load_config, satisfies
-from rpgan.config import Config, GanConfig, GeneratorConfig, InversionConfig
+from rpgan.config import Config, DiscriminatorConfig, GanConfig, GeneratorConfig, InversionConfig
 from rpgan.datasets.catalogue import find as find_data
 from rpgan.device import find_device
 from rpgan.errors import UserError
@@ -126,10 +127,19 @@ def gan_disk(config: GanConfig) -> int:
 
 
 def _gan_parameters(config: GanConfig) -> tuple[int, int]:
+    return _made(config.generator), _judged(config.discriminator, config.generator.image_shape)
+
+
+@cache
+def _made(config: GeneratorConfig) -> int:
     with torch.device("meta"):  # shapes without memory
-        generator = build_generator(config.generator)
-        discriminator = build_discriminator(config.discriminator, config.generator.image_shape)
-    return _parameters(generator), _parameters(discriminator)
+        return _parameters(build_generator(config))
+
+
+@cache
+def _judged(config: DiscriminatorConfig, image_shape: tuple[int, ...]) -> int:
+    with torch.device("meta"):
+        return _parameters(build_discriminator(config, image_shape))
 
 
 def _inversion(config: InversionConfig, generator: GeneratorConfig, there: bool, device: str) -> Takes:
