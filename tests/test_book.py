@@ -7,7 +7,7 @@ import pytest
 import yaml
 from nbformat.v4 import new_code_cell, new_notebook
 
-from rpgan.book import build, claims, costs, notebooks, pages, receipts, trained, tried
+from rpgan.book import build, claims, costs, notebooks, pages, quotes, receipts, trained, tried
 from rpgan.config import GanConfig
 from rpgan.errors import UserError
 from rpgan.ledger import VERDICTS, Claim, Ledger, load_ledger
@@ -51,7 +51,8 @@ def test_pages_quote_chapters_and_switches_that_exist() -> None:
     code = [*(CHECKOUT / "rpgan" / "analysis").glob("*.py"), *(CHECKOUT / "notebooks").glob("*.ipynb")]
     written = "".join(path.read_text(encoding="utf-8") for path in code)
     for path in (CHECKOUT / "book").glob("*.md"):
-        for quote in set(pages.QUOTE.findall(path.read_text(encoding="utf-8"))) - judged:
+        text = path.read_text(encoding="utf-8")
+        for quote in {match["key"] for match in quotes.QUOTE.finditer(text)} - judged:
             chapter, _, key = quote.partition("/")
             assert chapter in ledger.chapters and re.search(rf'"{key}\\?"', written), f"{path.name}: {quote}"
     text = (CHECKOUT / "book" / "errata.md").read_text(encoding="utf-8")
@@ -98,11 +99,48 @@ def test_a_chapter_links_back_to_its_claims_only() -> None:
 
 
 def test_quotes_are_values_or_say_that_nothing_was_run() -> None:
-    assert pages.quote("{{ 01_x/n }} and {{02_y/n}}", LEDGER, RESULTS) == "2 [1.5, 2.5] and *(not run)*"
+    assert quotes.quote("{{ 01_x/n }} and {{02_y/n}}", LEDGER, RESULTS) == "2 [1.5, 2.5] and *(not run)*"
     long = {"01_x/n": Measured([0.77963, 1.0], interval=(0.12345, 1234.5))}
-    assert pages.quote("{{ 01_x/n }}", LEDGER, long) == "0.78, 1 [0.123, 1,234]"
+    assert quotes.quote("{{ 01_x/n }}", LEDGER, long) == "0.78, 1 [0.123, 1,234]"
     with pytest.raises(UserError, match="quotes no chapter"):
-        pages.quote("{{ 09_q/n }}", LEDGER, RESULTS)
+        quotes.quote("{{ 09_q/n }}", LEDGER, RESULTS)
+
+
+@pytest.mark.parametrize(
+    ("measured", "expected"),
+    [
+        (Measured(0.8, interval=(0.7, 0.9)), "better"),
+        (Measured(0.8, interval=(0.7, 1.1)), "open"),
+        (Measured(1.2, interval=(1.1, 1.4)), "worse, by far"),
+        (Measured(1.0), "open"),
+        (Measured(1), "open"),
+        (Measured([1.1, 2]), "worse, by far"),
+        (Measured([0.9, 2]), "open"),
+    ],
+)
+def test_an_answer_is_given_where_the_whole_interval_supports_it(measured: Measured, expected: str) -> None:
+    text = "so: {{ 01_x/n ? 1: better / open / worse, by far }}."
+    assert quotes.quote(text, LEDGER, {"01_x/n": measured}) == f"so: {expected}."
+    assert quotes.quote(text, LEDGER, {}) == f"so: {quotes.MISSING}."
+
+
+@pytest.mark.parametrize(
+    ("orders", "expected"),
+    [
+        (None, "2"),
+        ({"1 3 2": 96, "1 2 3": 4}, "2"),
+        ({"1 3 2": 40, "2 3 1": 5, "1 2 3": 50, "3 1 2": 5}, "3 or 2"),
+    ],
+)
+def test_the_largest_are_those_that_draws_put_first(orders: dict[str, int] | None, expected: str) -> None:
+    measured = Measured([0.1, 12.0, 9.0], orders=orders)
+    assert quotes.quote("bucket {{01_x/n ?largest}}", LEDGER, {"01_x/n": measured}) == f"bucket {expected}"
+
+
+@pytest.mark.parametrize("question", ["smallest", "1: less / more", "one: less / open / more", "", "1"])
+def test_a_question_that_is_none_is_named(question: str) -> None:
+    with pytest.raises(UserError, match="expected largest, or 1: less / open / more"):
+        quotes.quote(f"{{{{ 01_x/n ? {question} }}}}", LEDGER, RESULTS)
 
 
 def test_only_known_parts_are_filled_in() -> None:

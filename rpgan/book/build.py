@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from filelock import FileLock
 
-from rpgan.book import claims, costs, explorer, launch, notebooks, pages, panels, trained, tried
+from rpgan.book import claims, costs, explorer, launch, notebooks, pages, panels, quotes, trained, tried
 from rpgan.book.receipts import Receipt, altered, executed_path, is_executed, read_receipt
 from rpgan.errors import UserError
 from rpgan.ledger import Ledger, load_ledger
@@ -129,7 +129,7 @@ def _stage_pages(folder: Path, profile: str, ledger: Ledger, receipts: dict[str,
         "citation": pages.citation(),
     }
     for path in folder.glob("*.md"):
-        text = pages.quote(path.read_text(encoding="utf-8"), ledger, results)
+        text = quotes.quote(path.read_text(encoding="utf-8"), ledger, results)
         path.write_text(pages.fill(text, parts), encoding="utf-8")
 
 

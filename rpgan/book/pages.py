@@ -1,4 +1,4 @@
-"""Generated parts of the book: quoted numbers, what was executed where, what it costs."""
+"""Generated parts of the book: what was executed where, what it costs, with what."""
 
 import os
 import platform
@@ -8,17 +8,14 @@ from collections.abc import Mapping
 from rpgan import __version__
 from rpgan.book.receipts import Receipt
 from rpgan.errors import UserError
-from rpgan.ledger import Ledger
 from rpgan.operations import GPU_HOURS, gpu_hours
-from rpgan.results import Measured, processor, show_value, versions
+from rpgan.results import Measured, processor, versions
 
 PACKAGES = (
     *("rpgan", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "matplotlib", "lightning-fabric"),
     *("pytorch-fid", "lpips", "papermill", "nbclient", "jupyter-book", "sphinx", "myst-nb"),
 )
 TIMED = "mnist-rpgan"  # the committed checkpoint whose training tells the rate of a CPU core
-QUOTED = 3  # significant digits; the ledger's tables have more
-QUOTE = re.compile(r"\{\{\s*([\w-]+/[\w-]+)\s*\}\}")
 Results = Mapping[str, Measured]
 
 
@@ -28,21 +25,6 @@ def table(header: list[str], rows: list[list[str]], style: str, widths: str) -> 
     for row in [header, *rows]:
         lines += [f"{'* -' if i == 0 else '  -'} {cell}" for i, cell in enumerate(row)]
     return "\n".join([*lines, "::::"])
-
-
-def quote(text: str, ledger: Ledger, results: Results) -> str:
-    """Returns a page with every `{{ NOTEBOOK/key }}` replaced by that result's value and interval.
-
-    Raises UserError for a chapter that the ledger does not know; a result that was not run is said so.
-    """
-
-    def value(match: re.Match[str]) -> str:
-        key = match[1]
-        if key.partition("/")[0] not in ledger.chapters:
-            raise UserError(f"{{{{ {key} }}}} quotes no chapter of the ledger: {', '.join(ledger.chapters)}")
-        return show_value(results[key], QUOTED) if key in results else "*(not run)*"
-
-    return QUOTE.sub(value, text)
 
 
 def executions(receipts: Mapping[str, Receipt], results: Results) -> str:
