@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from rpgan.analysis.variation import bucket_diversity, plural_buckets
@@ -22,13 +23,17 @@ from rpgan.metrics.frechet import Moments, frechet_distance
 from rpgan.metrics.knn import density_coverage, precision_recall
 from rpgan.metrics.perceptual import FeatureDistance, load_lpips
 from rpgan.metrics.prd import PrdCurve, prd
+from rpgan.metrics.tone import pixel_change
 from rpgan.models.draws import draw
 from rpgan.models.generator import RandomPathGenerator
+from rpgan.models.perturbed import equal_damage_alphas, perturbed_images, sample_trials
 from rpgan.references import Reference, available, find_reference, fitting, mean_histogram
 from rpgan.results import save
 from rpgan.training.score import Score
 
 ROUTES = 100  # of the layer diversity, as in the paper
+NOISE = 25, 16  # draws of noise in a layer, and images behind each
+CHANGE = 0.15  # by noise in any layer, root mean square of all pixels: about that by an exchanged instance
 Distance = Callable[[Tensor], Tensor]  # uint8 groups (g, k, c, h, w) -> (g, k, k)
 SMALLEST = 20  # images of either side, below which neighbours and clusters say nothing
 
@@ -137,6 +142,28 @@ def diversity_of_layers(
     if not plural_buckets(generator.bucket_sizes) or generator.latent is None:
         return {}
     return bucket_diversity(generator, distances, ROUTES, torch.Generator().manual_seed(seed))
+
+
+def damage_of_layers(
+    generator: RandomPathGenerator, distances: Mapping[str, Distance], seed: int
+) -> dict[str, Float[Tensor, " layers"]]:
+    """Change by noise in each layer of a standard GAN, by each distance, at a total change of `CHANGE`.
+
+    Empty for a generator that is routed, and where a layer cannot change the images as much.
+    """
+    if generator.latent is not None:
+        return {}
+    trials = sample_trials(generator, *NOISE, torch.Generator().manual_seed(seed))
+    try:
+        alphas = equal_damage_alphas(generator, trials, CHANGE, pixel_change)
+    except UserError:  # a layer may die in training, which is no reason to lose all other scores
+        return {}
+    noisy = [perturbed_images(generator, layer, alpha, trials) for layer, alpha in enumerate(alphas.tolist())]
+    pairs = [torch.stack([trials.clean, images], dim=2).flatten(0, 1) for images in noisy]
+    return {
+        name: torch.stack([distance(pair)[:, 0, 1].double().mean() for pair in pairs])
+        for name, distance in distances.items()
+    }
 
 
 def _layer_diversity(

@@ -339,14 +339,16 @@ def layered(*levels):
 
 
 @pytest.mark.parametrize(
-    ("color", "semantic", "expected"),
+    ("color", "semantic", "expected", "chance"),
     [
-        (((1, 2, 3, 4), (1, 2, 3, 4)), ((4, 3, 2, 1), (4, 3, 2, 1)), 1),
-        (((1, 2, 3, 4), (4, 3, 2, 1)), ((1, 2, 3, 4), (4, 3, 2, 1)), -1),  # one aspect right at each level
-        (((4, 3, 2, 1), (1, 2, 4, 3)), ((1, 2, 3, 4), (4, 3, 2, 1)), 0.8),  # both nearly, at the second
+        (((1, 2, 3, 4), (1, 2, 3, 4)), ((4, 3, 2, 1), (4, 3, 2, 1)), 1, 1 - (1 - 1 / 24**2) ** 2),
+        # one aspect right at each level
+        (((1, 2, 3, 4), (4, 3, 2, 1)), ((1, 2, 3, 4), (4, 3, 2, 1)), -1, 1),
+        # both nearly, at the second
+        (((4, 3, 2, 1), (1, 2, 4, 3)), ((1, 2, 3, 4), (4, 3, 2, 1)), 0.8, 1 - (1 - 1 / 6**2) ** 2),
     ],
 )
-def test_noise_alone_must_tell_both_aspects_at_one_level(rng, color, semantic, expected):
+def test_noise_alone_must_tell_both_aspects_at_one_level(rng, color, semantic, expected, chance):
     noise_changes = {"total": layered((1,) * 4, (1,) * 4)}
     noise_changes |= {"color": layered(*color), "semantic": layered(*semantic)}
     exchange = {kind: layered(row)[:, 0] for kind, row in (("color", (1, 2, 3, 9)), ("total", (1,) * 4))}
@@ -354,7 +356,8 @@ def test_noise_alone_must_tell_both_aspects_at_one_level(rng, color, semantic, e
     found = roles.Roles.of((0.25, 1.0), noise_changes, exchange, rng)
     assert found.alone.value == pytest.approx(expected)
     assert (found.alone.low, found.alone.high) == pytest.approx((expected, expected))
-    assert found.results()["noise_alone_agreement"].value == found.alone.value
+    told = found.results()["noise_alone_agreement"]
+    assert told.value == found.alone.value and f" {100 * chance:.2g} % " in told.note
     told = [f"{found.agreement(kind, level).value:.2f}" for level in (0, 1) for kind in roles.WORDS]
     assert "noise × 0.25 with {} and {}, noise × 1 with {} and {}".format(*told) in found.conclusion()
 

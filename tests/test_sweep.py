@@ -115,6 +115,21 @@ def test_a_row_has_the_layer_diversity_of_the_buckets_that_vary():
         assert forms["ratio_mean"][0] == 1
 
 
+def test_a_row_of_a_standard_gan_has_what_noise_does_in_its_layers():
+    point = Point("cifar10-gan", {"train.precision": "float32"})
+    [row] = run_sweep(Sweep("twin", "", (point,), {}), "smoke", report=lambda line: None).rows
+    assert row.diversity == {} and row.damage.keys() == {"color", "pixels²"} and row.semantic == "pixels²"
+    for shares in row.damage.values():
+        assert len(shares) == 5 and min(shares) > 0 and sum(shares) == pytest.approx(1, abs=1e-4)
+
+
+def test_features_that_chose_the_checkpoint_are_not_what_is_concluded_from():
+    [row] = run_sweep(of_seeds(1), "smoke", report=lambda line: None).rows
+    assert row.damage == {} and row.semantic == "pixels²", "better than none"
+    both = {name: row.diversity["color"] for name in ("color", "pixels²", "other²")}
+    assert replace(row, diversity=both).semantic == "other²"
+
+
 def test_other_scores_are_measured_without_another_training():
     [trial] = plan(of_seeds(1), "smoke")
     row = run_trial(trial, "cpu")

@@ -23,9 +23,9 @@ class Training(Protocol):
     @property
     def overrides(self) -> Mapping[str, Any]: ...
     @property
-    def selected(self) -> Mapping[str, Any]: ...
-    @property
     def diversity(self) -> Mapping[str, Mapping[str, Sequence[float | None]]]: ...
+    @property
+    def semantic(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Consistency:
 
     n_in: tuple[int, ...]  # of each training, instances of its first bucket; 0 where its row does not say
     measures: Mapping[str, Diversities]
-    semantic: str  # of the features that chose no checkpoint, where there are any
+    semantic: str  # the measure to conclude from
 
     def table(self) -> list[dict[str, Any]]:
         """Rows for a page: in how many trainings each of the paper's statements holds, by measure."""
@@ -143,9 +143,6 @@ def consistency(rows: Iterable[Training]) -> Consistency | None:
     alike = [row for row in whole if _shape(row) == _shape(whole[0])]
     if len(alike) < 2:
         return None
-    names = list(alike[0].diversity)
-    chose = str(alike[0].selected["name"]).removeprefix("frechet_")
-    features = [name for name in names if name != COLOR]
     return Consistency(
         n_in=tuple(row.overrides.get("generator.bucket_sizes", (0,))[0] for row in alike),
         measures={
@@ -155,9 +152,9 @@ def consistency(rows: Iterable[Training]) -> Consistency | None:
                     for form in ("ratio_mean", "share")
                 )
             )
-            for name in names
+            for name in alike[0].diversity
         },
-        semantic=next((name for name in features if name != f"{chose}²"), features[0]),
+        semantic=alike[0].semantic,
     )
 
 

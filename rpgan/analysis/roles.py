@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rpgan.intervals import count_orders, rank_interval
+from rpgan.intervals import count_orders
 from rpgan.metrics.agreement import Agreement, Profile, best_agreement, chance, profile, rank_agreement
 from rpgan.results import Result
 
@@ -125,15 +125,18 @@ class Roles:
                     found[f"{kind}_rank_agreement{ending}{at}"] = result
         for kind, routed in self.routed.items():
             found[f"{kind}_by_bucket"] = Result(routed[EXCHANGE].shares)
-        found["noise_alone_agreement"] = self._result(self.alone)
+        found["noise_alone_agreement"] = self._result(self.alone, self._alone_by_chance())
         return {prefix + key: result for key, result in found.items()}
 
-    def _result(self, agreement: Agreement) -> Result:
-        """A correlation for the ledger: what it says of layers at large, of which these few are a sample."""
+    def _alone_by_chance(self) -> str:
+        """How often random orders, of either kind at each level for itself, do as well as noise alone."""
+        at_one = chance(len(self.routed["color"][EXCHANGE].shares), self.alone.value) ** len(WORDS)
+        return f"random orders reach it in {100 * (1 - (1 - at_one) ** len(self.factors)):.2g} % of cases"
+
+    def _result(self, agreement: Agreement, note: str = "") -> Result:
+        """A correlation for the ledger, over these layers; the interval is that over draws and paths."""
         n = len(self.routed["color"][EXCHANGE].shares)
-        low, high = rank_interval(agreement.value, n)
-        interval = min(low, agreement.low), max(high, agreement.high)
-        return Result(agreement.value, n, "", interval)
+        return Result(agreement.value, n, "", (agreement.low, agreement.high), note)
 
 
 def _cell(agreement: Agreement) -> str:

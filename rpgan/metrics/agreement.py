@@ -101,6 +101,12 @@ def _spearman(a: Float[Tensor, "n layers"], b: Float[Tensor, "n layers"]) -> Flo
     return torch.where(scale > 0, (x * y).sum(1) / scale.clamp(min=1e-12), 0.0)
 
 
+def rank_correlations(a: Float[Tensor, "n layers"], b: Float[Tensor, "m layers"]) -> Float[Tensor, "n m"]:
+    """Spearman's rank correlation of every row of a with every row of b; 0 with a row that has no order."""
+    n, m = len(a), len(b)
+    return _spearman(a.repeat_interleave(m, 0), b.repeat(n, 1)).view(n, m)
+
+
 def _centred_ranks(values: Tensor) -> Float[Tensor, "n layers"]:
     from scipy.stats import rankdata
 

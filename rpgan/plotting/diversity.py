@@ -67,18 +67,23 @@ def share_bars(found: Mapping[str, LayerDiversity]) -> Bars:
     return {name: (d.share, *d.share_interval()) for name, d in found.items()}
 
 
-def draw_trainings(shares: Mapping[str, Tensor], n_in: Sequence[int]) -> Figure:
-    """Draws shares (trainings, buckets) by measure: a line for each training, coloured by its instances."""
+def draw_trainings(
+    shares: Mapping[str, Tensor],
+    kinds: Sequence[int | str],
+    title: str = "instances",
+    palette: str | Sequence[str] = "crest",
+) -> Figure:
+    """Draws shares (trainings, buckets) by measure: a line for each training, coloured by its kind."""
     figure, axes = plt.subplots(1, len(shares), figsize=(2.6 * len(shares), 2.5), sharey=True, squeeze=False)
     for ax, (name, values) in zip(axes.flat, shares.items(), strict=True):
         trainings, buckets = values.shape
         sns.lineplot(
             x=[str(bucket + 1) for _ in range(trainings) for bucket in range(buckets)],
             y=values.flatten().tolist(),
-            hue=[n for n in n_in for _ in range(buckets)],
+            hue=[kind for kind in kinds for _ in range(buckets)],
             units=[training for training in range(trainings) for _ in range(buckets)],
             estimator=None,
-            palette="crest",
+            palette=palette,
             linewidth=1.2,
             marker="o",
             markersize=4,
@@ -88,5 +93,5 @@ def draw_trainings(shares: Mapping[str, Tensor], n_in: Sequence[int]) -> Figure:
         )
         ax.set(xlabel="bucket", ylabel="share of the change", ylim=(0, None), title=TITLES.get(name, name))
         sns.despine(ax=ax)
-    sns.move_legend(ax, "center left", bbox_to_anchor=(1, 0.5), title="instances", title_fontsize=8)
+    sns.move_legend(ax, "center left", bbox_to_anchor=(1, 0.5), title=title, title_fontsize=8)
     return figure

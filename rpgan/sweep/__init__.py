@@ -21,6 +21,8 @@ profile `paper`), which `load_sweep` reads and chapters gather:
       prd                     precision and recall at 101 angles, the curve behind the F-scores; by extractor
       diversity               {measure: {ratio_mean, share}} of the checkpoint's buckets, from 100 paths, by
                               colour and by squared distances of features; null where a bucket has none
+      damage                  {measure: shares} of a standard GAN's layers in the changes by noise, at equal
+                              total change, by the same measures; empty for an RPGAN
       data, machine, versions as on the checkpoint's card
 """
 

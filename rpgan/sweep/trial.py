@@ -16,7 +16,7 @@ from rpgan.checkpoint import load_card, load_generator
 from rpgan.config import DataConfig, GanConfig
 from rpgan.device import find_device
 from rpgan.errors import UserError
-from rpgan.evaluate import Compared, Distance, compare, diversity_of_layers
+from rpgan.evaluate import Compared, Distance, compare, damage_of_layers, diversity_of_layers
 from rpgan.metrics.color import color_distance
 from rpgan.metrics.features import Extractor, load_extractor
 from rpgan.metrics.perceptual import FeatureDistance
@@ -27,7 +27,7 @@ from rpgan.obtain import train_experiment
 from rpgan.references import Reference, find_reference
 from rpgan.results import save
 
-ROW = 3  # raised where rows come to say more, so that finished trials are scored anew
+ROW = 4  # raised where rows come to say more, so that finished trials are scored anew
 FINAL_SEED = 2020  # of the images of the final scores; the selection draws others
 FORMS = ("ratio_mean", "share")  # of the layer diversity, see metrics.diversity
 
@@ -64,6 +64,7 @@ class Row:
     curve: dict[str, Any]
     prd: dict[str, dict[str, list[float]]]
     diversity: dict[str, dict[str, list[float | None]]]
+    damage: dict[str, list[float]]
     data: str
     machine: dict[str, Any]
     versions: dict[str, str]
@@ -75,6 +76,13 @@ class Row:
         distances = [name for name in names if name == "fid" or name.startswith("frechet")]
         independent = [name for name in distances if name != self.selected["name"]]
         return list(dict.fromkeys([*independent, *distances, *names]))
+
+    @property
+    def semantic(self) -> str:
+        """Name of the change in features to conclude from: in those that chose no checkpoint, if any."""
+        chose = f"{self.selected['name'].removeprefix('frechet_')}²"
+        features = [name for name in self.diversity or self.damage if name != "color"]
+        return next((name for name in features if name != chose), chose)
 
     def score(self, name: str) -> float:
         """Returns a final score, e.g. "frechet_cifar10-cnn"; raises UserError with the names there are."""
@@ -105,7 +113,9 @@ def run_trial(trial: Trial, device: str = "auto") -> Row:
         rng = torch.Generator().manual_seed(FINAL_SEED)
         images = draw(generator, trial.n, rng)
         compared = compare(reference, images, networks, FINAL_SEED)
-        row = _row(trial, compared, _diversity(generator, networks))
+        distances = _distances(networks)
+        found = _diversity(generator, distances), _damage(generator, distances)
+        row = _row(trial, compared, *found)
         save(trial.directory / "result.json", asdict(row))
         return row
 
@@ -120,12 +130,16 @@ def _yardstick(
     return networks, find_reference(data, (channels, height, width), n, FINAL_SEED, networks)
 
 
+def _distances(networks: Mapping[str, Extractor]) -> dict[str, Distance]:
+    """What changes are measured by: colour, and squared distances of features."""
+    features = {f"{name}²": FeatureDistance(network, squared=True) for name, network in networks.items()}
+    return {"color": color_distance, **features}
+
+
 def _diversity(
-    generator: RandomPathGenerator, networks: Mapping[str, Extractor]
+    generator: RandomPathGenerator, distances: Mapping[str, Distance]
 ) -> dict[str, dict[str, list[float | None]]]:
-    """Layer diversity by colour and by squared distances of features; None where a bucket has none."""
-    distances: dict[str, Distance] = {"color": color_distance}
-    distances |= {f"{name}²": FeatureDistance(network, squared=True) for name, network in networks.items()}
+    """Layer diversity of an RPGAN; None where a bucket has none."""
     found = diversity_of_layers(generator, distances, FINAL_SEED)
     return {
         name: {form: [_short(value) for value in getattr(d, form).tolist()] for form in FORMS}
@@ -133,11 +147,22 @@ def _diversity(
     }
 
 
+def _damage(generator: RandomPathGenerator, distances: Mapping[str, Distance]) -> dict[str, list[float]]:
+    """Shares of a standard GAN's layers in the changes by noise."""
+    found = damage_of_layers(generator, distances, FINAL_SEED)
+    return {name: [round(part, 5) for part in (d / d.sum()).tolist()] for name, d in found.items()}
+
+
 def _short(value: float) -> float | None:
     return round(value, 5) if math.isfinite(value) else None
 
 
-def _row(trial: Trial, compared: Compared, diversity: dict[str, dict[str, list[float | None]]]) -> Row:
+def _row(
+    trial: Trial,
+    compared: Compared,
+    diversity: dict[str, dict[str, list[float | None]]],
+    damage: dict[str, list[float]],
+) -> Row:
     best, last = (load_card(trial.directory / name) for name in ("best", "last"))
     log = [json.loads(line) for line in (trial.directory / "log.jsonl").read_text().splitlines()]
     scored = [entry for entry in log if "scores" in entry]
@@ -160,6 +185,7 @@ def _row(trial: Trial, compared: Compared, diversity: dict[str, dict[str, list[f
         },
         prd={name: _thinned(curve) for name, curve in compared.curves.items()},
         diversity=diversity,
+        damage=damage,
         data=last["data"],
         machine=last["machine"],
         versions=last["versions"],
