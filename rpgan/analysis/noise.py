@@ -13,7 +13,7 @@ from rpgan.errors import UserError
 from rpgan.images import to_uint8
 from rpgan.metrics.color import color_change
 from rpgan.metrics.features import Extractor, load_extractor
-from rpgan.metrics.frechet import Moments, distance_ratio, frechet_distance
+from rpgan.metrics.frechet import Jackknifed, Moments, frechet_distance, jackknifed
 from rpgan.metrics.seeds import Spread, ratio_of_means
 from rpgan.metrics.tone import pixel_change
 from rpgan.models.draws import exchanged
@@ -45,10 +45,9 @@ class Yardstick:
         """Fréchet distance to the real images, an FID only in the features "inception"."""
         return frechet_distance(self.real, Moments(features))
 
-    def ratio(self, of: Float[Tensor, "n d"], to: Float[Tensor, "n d"]) -> Float[Tensor, "3"]:
-        """Distance of some features over that of others, pairwise of one latent, and its interval."""
-        ratio, interval = distance_ratio(Moments.grouped(of), Moments.grouped(to), self.real)
-        return torch.tensor([ratio, *interval], dtype=torch.float64)
+    def jackknifed(self, features: Float[Tensor, "n d"]) -> Jackknifed:
+        """The same distance, and what it is without each of some parts of the images."""
+        return jackknifed(Moments.grouped(features), self.real)
 
 
 @dataclass(frozen=True)
@@ -75,18 +74,19 @@ def damage(
     of the images of all draws at once: of a mixture of disturbed generators, not of each.
     """
     before = Seen.of(trials.clean.flatten(0, 1), yardstick.extractor)
-    ratios = torch.zeros(3, *alphas.shape, dtype=torch.float64) if with_ratios else None
+    clean = yardstick.jackknifed(before.features) if with_ratios else None
+    ratios = None if clean is None else torch.zeros(3, *alphas.shape, dtype=torch.float64)
     changes = torch.zeros(len(KINDS), *alphas.shape, len(trials.seeds), dtype=torch.float64)
     frechet = torch.zeros(alphas.shape, dtype=torch.float64)
     for layer, row in enumerate(alphas.tolist()):
         for level, alpha in enumerate(row):
             images = perturbed_images(generator, layer, alpha, trials)
             after = Seen.of(images.flatten(0, 1), yardstick.extractor)
-            apart = before.apart(after).unflatten(1, images.shape[:2])
-            changes[:, layer, level] = apart.mean(-1)
+            changes[:, layer, level] = before.apart(after).unflatten(1, images.shape[:2]).mean(-1)
             frechet[layer, level] = yardstick.distance(after.features)
-            if ratios is not None:
-                ratios[:, layer, level] = yardstick.ratio(after.features, before.features)
+            if clean is not None and ratios is not None:  # of the same latents, part by part
+                ratio, ends = yardstick.jackknifed(after.features).over(clean)
+                ratios[:, layer, level] = torch.tensor([ratio, *ends])
     by_kind = dict(zip(KINDS, changes, strict=True))
     return Damage(alphas, by_kind, frechet, yardstick.distance(before.features), ratios)
 

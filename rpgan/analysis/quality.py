@@ -14,7 +14,7 @@ from rpgan.config import GanConfig
 from rpgan.errors import UserError
 from rpgan.intervals import folded
 from rpgan.metrics.features import Extractor
-from rpgan.metrics.frechet import Moments, distance_ratio, frechet_distance
+from rpgan.metrics.frechet import Moments, frechet_distance, jackknifed
 from rpgan.metrics.knn import density_coverage, precision_recall
 from rpgan.metrics.prd import PrdCurve, prd
 from rpgan.metrics.seeds import Interval, Spread
@@ -235,11 +235,11 @@ def compare(
     features = {name: [yardstick.extractor(images) for images in sets] for name, sets in models.items()}
     measured = {name: measure(sets, yardstick, n_runs, rng) for name, sets in features.items()}
     floor = measure([yardstick.others], yardstick.among_real(), n_runs, rng)
-    joined = {name: torch.cat(sets) for name, sets in features.items()}
-    together = {name: frechet_distance(yardstick.moments, Moments(of)) for name, of in joined.items()}
-    routed, twin = map(Moments.grouped, joined.values())
-    ratio = distance_ratio(routed, twin, yardstick.moments)
-    return Comparison(yardstick, measured | {REAL: floor}, together, ratio, len(next(iter(joined.values()))))
+    joined = [Moments.grouped(torch.cat(sets)) for sets in features.values()]
+    routed, twin = (jackknifed(groups, yardstick.moments) for groups in joined)
+    together = dict(zip(features, (routed.whole, twin.whole), strict=True))
+    n = sum(part.n for part in joined[0])
+    return Comparison(yardstick, measured | {REAL: floor}, together, routed.over(twin), n)
 
 
 def _shown(spread: Spread) -> str:

@@ -1,6 +1,7 @@
 """Fréchet distance between two sets of features, from streamed float64 moments."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
@@ -52,7 +53,7 @@ class Moments:
 
     @classmethod
     def grouped(cls, features: Float[Tensor, "n d"]) -> "Groups":
-        """Returns the moments of each of `GROUPS` equal parts, for `distance_ratio`."""
+        """Returns the moments of each of `GROUPS` equal parts, for `jackknifed`."""
         return tuple(cls(part) for part in features.tensor_split(GROUPS))
 
     def _merge(self, n: int, mean: NDArray[np.float64], scatter: NDArray[np.float64]) -> None:
@@ -120,22 +121,38 @@ def frechet_distance(a: Moments, b: Moments) -> float:
     return max(0.0, shift + spread)  # equal sets differ by rounding, either way
 
 
-def distance_ratio(a: Groups, b: Groups, real: Moments) -> tuple[float, tuple[float, float]]:
-    """Fréchet distance of one generator's images to real ones over another's, and its 95 % interval.
+@dataclass(frozen=True)
+class Jackknifed:
+    """Fréchet distance of a generator's images to real ones, and what it is without each of their groups."""
 
-    The interval is Student's for the logarithm, by the jackknife over groups of equal size: it tells of the
-    choice of the generated images, not of trainings. Raises UserError where a generator's images are the real
-    ones.
-    """
-    left_out = [(a, b), *((a[:k] + a[k + 1 :], b[:k] + b[k + 1 :]) for k in range(GROUPS))]
-    one, other = (
-        [frechet_distance(real, Moments.merged(of)) for of in side] for side in zip(*left_out, strict=True)
-    )
-    rounding = 1e-9 * float(np.trace(real.covariance))
-    if min(*one, *other) <= rounding:
-        raise UserError(
-            "a ratio of Fréchet distances of which one is 0; expected images that are not the real ones"
-        )
-    logarithms = [math.log(x / y) for x, y in zip(one, other, strict=True)]
-    low, high = t_interval(logarithms[0], jackknife_error(logarithms[1:]), GROUPS - 1)
-    return one[0] / other[0], (math.exp(low), math.exp(high))
+    whole: float
+    without: tuple[float, ...]
+    rounding: float  # below which a distance is none
+
+    def over(self, other: "Jackknifed") -> tuple[float, tuple[float, float]]:
+        """Ratio to the distance of another's images, and its 95 % interval.
+
+        The interval is Student's for the logarithm, by the jackknife over groups of equal size, pairwise the
+        same in both: it tells of the choice of the generated images, not of trainings. Raises UserError where
+        a generator's images are the real ones.
+        """
+        if min(self.whole, *self.without, other.whole, *other.without) <= self.rounding:
+            raise UserError(
+                "a ratio of Fréchet distances of which one is 0; expected images that are not the real ones"
+            )
+        logarithms = [math.log(x / y) for x, y in zip(self.without, other.without, strict=True)]
+        middle = math.log(self.whole / other.whole)
+        low, high = t_interval(middle, jackknife_error(logarithms), len(logarithms) - 1)
+        return self.whole / other.whole, (math.exp(low), math.exp(high))
+
+
+def jackknifed(groups: Groups, real: Moments) -> Jackknifed:
+    """Takes the Fréchet distance of all groups together, and leaves out each in turn."""
+    parts = [groups, *(groups[:k] + groups[k + 1 :] for k in range(len(groups)))]
+    whole, *without = (frechet_distance(real, Moments.merged(part)) for part in parts)
+    return Jackknifed(whole, tuple(without), 1e-9 * float(np.trace(real.covariance)))
+
+
+def distance_ratio(a: Groups, b: Groups, real: Moments) -> tuple[float, tuple[float, float]]:
+    """Fréchet distance of one generator's images to real ones over another's; see `Jackknifed.over`."""
+    return jackknifed(a, real).over(jackknifed(b, real))
