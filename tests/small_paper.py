@@ -1,12 +1,14 @@
 """Makes the profile `paper` small in a notebook's kernel: the chapter's branches, tiny networks and data.
 
 Amounts are those of `smoke`: steps and widths, and every number among the chapter's settings. Names stay as
-`paper` has them (experiments, extractors, data), but images, features and runs are stand-ins.
+`paper` has them (experiments, extractors, data), but images, features and runs are stand-ins. Buckets route
+as they do on a GPU, which is where the profile is meant to run.
 """
 
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from rpgan import chapter, datasets, places, presets
@@ -14,6 +16,7 @@ from rpgan import chapter, datasets, places, presets
 places.runs_root = lambda: places.build_root() / "runs"  # before others import it
 from rpgan.datasets import catalogue  # noqa: E402
 from rpgan.metrics import features, perceptual  # noqa: E402
+from rpgan.models.bucket import Bucket  # noqa: E402
 from rpgan.sweep import points  # noqa: E402
 
 
@@ -32,6 +35,8 @@ for name, stand_in in presets.OFFLINE.items():
 for name in ("inception", "cifar10-cnn", "lpips-alex", "lpips-vgg"):
     features.EXTRACTORS[name] = features.pixels
 perceptual.load_lpips_network = lambda trunk: PixelDistance()
+fastest_on = Bucket.fastest_on
+Bucket.fastest_on = lambda self, device, n: fastest_on(self, torch.device("cuda"), n)
 points.CIFAR_PROTOCOLS["paper"] = replace(points.CIFAR_PROTOCOLS["paper"], n=0, whole=False)
 
 
