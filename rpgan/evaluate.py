@@ -32,7 +32,7 @@ from rpgan.results import save
 from rpgan.training.score import Score
 
 ROUTES = 100  # of the layer diversity, as in the paper
-NOISE = 25, 16  # draws of noise in a layer, and images behind each
+NOISE = 100, 4  # draws of noise in a layer, which differ more than images do, and images behind each
 CHANGE = 0.15  # by noise in any layer, root mean square of all pixels: about that by an exchanged instance
 Distance = Callable[[Tensor], Tensor]  # uint8 groups (g, k, c, h, w) -> (g, k, k)
 SMALLEST = 20  # images of either side, below which neighbours and clusters say nothing

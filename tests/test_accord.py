@@ -2,14 +2,18 @@
 
 from dataclasses import dataclass, field
 from statistics import fmean
+from typing import Any
 
 import pytest
 import torch
 
-from rpgan.analysis.accord import RPGAN, STANDARD, accord
+from rpgan.analysis import accord as module
+from rpgan.analysis.accord import ALL, OTHER, RPGAN, STANDARD
 from rpgan.metrics.agreement import rank_correlations
+from rpgan.presets import resolve
 
 RISING, FALLING, SWAPPED = [0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1], [0.1, 0.2, 0.4, 0.3]
+USUAL = resolve("cifar10-rpgan", "book").generator.bucket_sizes
 
 
 @dataclass
@@ -17,14 +21,21 @@ class Row:
     diversity: dict[str, dict[str, list[float | None]]] = field(default_factory=dict)
     damage: dict[str, list[float]] = field(default_factory=dict)
     semantic: str = "other²"
+    overrides: dict[str, Any] = field(default_factory=dict)
 
 
-def routed(color, semantic=RISING):
-    return Row({"color": {"share": color}, "own²": {"share": FALLING}, "other²": {"share": semantic}})
+def routed(color, semantic=RISING, n_in=USUAL[0]):
+    shares = {"color": color, "own²": FALLING, "other²": semantic}
+    sizes = {"generator.bucket_sizes": [n_in] * len(USUAL)}
+    return Row({name: {"share": share} for name, share in shares.items()}, overrides=sizes)
 
 
 def standard(color, semantic=RISING):
     return Row(damage={"color": color, "own²": FALLING, "other²": semantic})
+
+
+def accord(*rows):
+    return module.accord(rows, "cifar10-rpgan", "book")
 
 
 def test_rank_correlations_are_of_every_row_with_every_row():
@@ -34,54 +45,74 @@ def test_rank_correlations_are_of_every_row_with_every_row():
 
 
 def test_agreement_is_the_mean_over_pairs_of_both_kinds():
-    found = accord([routed(RISING), routed(SWAPPED), standard(RISING), standard(FALLING), standard(RISING)])
+    found = accord(routed(RISING), routed(SWAPPED), standard(RISING), standard(FALLING), standard(RISING))
     across = found.agreement("color", STANDARD, RPGAN)
     assert across.value == pytest.approx(fmean([1, -1, 1, 0.8, -0.8, 0.8])) and across.n == 5
     assert -1 <= across.interval[0] < across.value < across.interval[1] <= 1
+    assert "3 and 2 trainings" in across.note and "color" in across.note
 
 
-def test_a_kind_that_agrees_with_itself_leaves_the_error_to_the_other():
-    """By hand: RPGANs agree with every twin by 1 and 0.8, so that the error is 0.1 and has 1 degree."""
-    found = accord([routed(RISING), routed(SWAPPED), standard(RISING), standard(RISING)])
-    across = found.agreement("color", STANDARD, RPGAN)
-    assert across.value == pytest.approx(0.9)
-    assert across.interval == pytest.approx((0.9 - 12.706 * 0.1, 1), abs=1e-3)
-    same = accord([routed(RISING)] * 2 + [standard(RISING)] * 2).agreement("color", STANDARD, RPGAN)
-    assert same.value == pytest.approx(1) and same.interval == pytest.approx((1, 1))
+def test_the_smaller_group_has_the_degrees_of_freedom():
+    """By hand: five RPGANs agree by 1, 1, 1, 1 and 0.8 with both twins; the error is 0.04, of 1 degree."""
+    five = [routed(RISING)] * 4 + [routed(SWAPPED)]
+    across = accord(*five, standard(RISING), standard(RISING)).agreement("color", STANDARD, RPGAN)
+    assert across.value == pytest.approx(0.96)
+    assert across.interval == pytest.approx((0.96 - 12.706 * 0.04, 1), abs=1e-3)
+
+
+def test_coincidence_is_no_certainty():
+    """Few trainings that put few layers into the same order leave no error, and so no interval."""
+    found = accord(*[routed(RISING)] * 3, *[standard(RISING)] * 3)
+    for pair in ((STANDARD, RPGAN), (RPGAN, RPGAN), (STANDARD, STANDARD)):
+        same = found.agreement("color", *pair)
+        assert same.value == pytest.approx(1) and same.interval is None
 
 
 def test_one_training_of_a_kind_has_no_interval():
-    found = accord([routed(RISING), routed(SWAPPED), standard(RISING)])
+    found = accord(routed(RISING), routed(SWAPPED), standard(RISING))
     assert found.agreement("color", STANDARD, RPGAN).interval is None
     assert found.agreement("color", RPGAN, RPGAN) is None, "two trainings are one pair"
-    assert found.results().keys() == {"trainings_color_rank_agreement", "trainings_semantic_rank_agreement"}
-    assert "nan" not in found.summary() and "–" in found.table()[f"{RPGAN} – {RPGAN}"]["color"]
+    assert "nan" not in found.summary() and found.table()[f"{ALL} – {ALL}"]["color"] == "–"
+    assert not any(key.endswith(("_gans", "_rpgans", "_instances")) for key in found.results())
 
 
 def test_trainings_of_one_kind_agree_with_each_other_as_pairs_do():
     rows = [routed(RISING), routed(RISING), routed(SWAPPED), standard(RISING)]
-    among = accord(rows).agreement("color", RPGAN, RPGAN)
+    among = accord(*rows).agreement("color", ALL, ALL)
     assert among.value == pytest.approx((1 + 0.8 + 0.8) / 3) and among.n == 3
     # Left out in turn: 0.8, 0.8, 1; the jackknife's error is then sqrt(2/3 · 0.02667) = 0.1333.
     assert among.interval == pytest.approx((max(-1, 0.8667 - 4.3027 * 0.1333), 1), abs=1e-3)
 
 
+def test_rpgans_of_other_sizes_count_for_themselves():
+    found = accord(routed(RISING), routed(FALLING, n_in=5), standard(RISING), standard(RISING))
+    assert found.kinds == (RPGAN, OTHER, STANDARD, STANDARD)
+    assert found.agreement("color", STANDARD, RPGAN).value == pytest.approx(1)
+    assert found.agreement("color", STANDARD, ALL).value == pytest.approx(0)
+    only = accord(routed(RISING, n_in=5), standard(RISING))
+    assert only.agreement("color", STANDARD, RPGAN) is None and only.results()
+    assert "rank correlation of noise with RPGAN is in colour (color) –" in only.summary()
+
+
+def test_agreement_may_go_with_the_number_of_instances():
+    orders = [FALLING, [0.3, 0.4, 0.2, 0.1], SWAPPED, RISING]
+    rows = [routed(order, n_in=n) for n, order in zip((5, 10, 20, 40), orders, strict=True)]
+    found = accord(*rows, standard(RISING))
+    assert found.by_instances("color").value == pytest.approx(1)
+    assert found.by_instances("other²") is None, "all agree equally"
+    assert accord(*rows[1:], standard(RISING)).by_instances("color") is None, "three tell nothing"
+
+
 def test_what_is_concluded_from_did_not_choose_the_checkpoints():
-    found = accord([routed(RISING, FALLING)] * 2 + [standard(RISING)] * 2)
+    found = accord(*[routed(RISING, FALLING)] * 2, *[standard(RISING)] * 2)
     assert found.results()["trainings_semantic_rank_agreement"].value == pytest.approx(-1)
     assert list(found.table()[f"{STANDARD} – {RPGAN}"]) == ["trainings", "color", "own²", "other²"]
 
 
-def test_lines_are_of_all_trainings():
-    found = accord([routed(RISING), standard(FALLING), routed(SWAPPED)])
-    assert found.kinds == [RPGAN, RPGAN, STANDARD]
-    expected = torch.tensor([RISING, SWAPPED, FALLING], dtype=torch.float64)
-    assert torch.equal(found.lines["color"], expected)
-
-
 def test_trainings_that_cannot_be_compared_are_left_out():
     dead = routed([0.5, 0.5, None, None])
+    dead.semantic = "another²"
     longer = standard([0.2] * 5)
-    found = accord([dead, routed(RISING), longer, standard(RISING), Row()])
-    assert found.kinds == [RPGAN, STANDARD]
-    assert accord([routed(RISING)]) is None and accord([standard(RISING)]) is None and accord([]) is None
+    found = accord(dead, routed(RISING), longer, standard(RISING), Row())
+    assert found.kinds == (RPGAN, STANDARD) and found.measures["semantic"] == "other²"
+    assert accord(routed(RISING)) is None and accord(standard(RISING)) is None and accord() is None

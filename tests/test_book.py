@@ -52,6 +52,7 @@ def test_pages_quote_chapters_and_switches_that_exist() -> None:
     written = "".join(path.read_text(encoding="utf-8") for path in code)
     for path in (CHECKOUT / "book").glob("*.md"):
         text = path.read_text(encoding="utf-8")
+        quotes.quote(text, ledger, {})  # questions are ones
         for quote in {match["key"] for match in quotes.QUOTE.finditer(text)} - judged:
             chapter, _, key = quote.partition("/")
             assert chapter in ledger.chapters and re.search(rf'"{key}\\?"', written), f"{path.name}: {quote}"
@@ -140,7 +141,14 @@ def test_the_largest_are_those_that_draws_put_first(orders: dict[str, int] | Non
 @pytest.mark.parametrize("question", ["smallest", "1: less / more", "one: less / open / more", "", "1"])
 def test_a_question_that_is_none_is_named(question: str) -> None:
     with pytest.raises(UserError, match="expected largest, or 1: less / open / more"):
-        quotes.quote(f"{{{{ 01_x/n ? {question} }}}}", LEDGER, RESULTS)
+        quotes.quote(f"{{{{ 01_x/n ? {question} }}}}", LEDGER, {})
+
+
+@pytest.mark.parametrize("value", [True, "ten", [[1, 2], [3]]])
+@pytest.mark.parametrize("question", ["largest", "1: less / open / more"])
+def test_what_is_no_number_answers_no_question(value: object, question: str) -> None:
+    with pytest.raises(UserError, match="expected a number or a list of them"):
+        quotes.quote(f"{{{{ 01_x/n ? {question} }}}}", LEDGER, {"01_x/n": Measured(value)})
 
 
 def test_only_known_parts_are_filled_in() -> None:

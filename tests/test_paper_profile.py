@@ -17,6 +17,7 @@ NEED_MORE = {
     "03_diversity/trainings_semantic_last_by_instances",
     *(f"04_quality/fid_50k_{model}_{what}" for model in ("rpgan", "standard") for what in ("min", "mean")),
     "04_quality/learned_z_spread_ratio",
+    *(f"05_noise/trainings_{key}_rank_agreement_of_rpgans" for key in ("semantic", "color")),
     *(f"06_instances/{key}" for key in ("fid_50k", "distance", "rank_correlation")),
     "08_compression/fid_50k_linear",
     *(f"09_inversion/{data}_accuracy" for data in ("sprites", "mnist", "cifar10")),

@@ -4,25 +4,29 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rpgan.intervals import jackknife_error, t_interval
+from rpgan.config import GanConfig
+from rpgan.intervals import FEWEST, jackknife_error, rank_interval, t_interval
 from rpgan.metrics.agreement import rank_correlations
-from rpgan.metrics.seeds import Spread, welch_interval
-from rpgan.results import Result, show_value
+from rpgan.metrics.seeds import Spread
+from rpgan.presets import resolve
+from rpgan.results import Result
 
-RPGAN, STANDARD = "RPGAN, exchange", "standard GAN, noise"
-WORDS = {"color": "colour", "semantic": "features"}
+STANDARD, RPGAN, OTHER = "standard GAN", "RPGAN", "RPGAN of another size"  # kinds of trainings
+ALL = "RPGAN of any size"
+GROUPS = {STANDARD: (STANDARD,), RPGAN: (RPGAN,), ALL: (RPGAN, OTHER)}
 PAIRINGS = {  # of trainings, by what results are called
     "": (STANDARD, RPGAN),
-    "_of_rpgans": (RPGAN, RPGAN),
+    "_all_sizes": (STANDARD, ALL),
+    "_of_rpgans": (ALL, ALL),
     "_of_standard_gans": (STANDARD, STANDARD),
 }
-
+WORDS = {"color": "colour", "semantic": "features"}
 Shares = Mapping[str, Sequence[float | None]]  # of one training, by measure
 
 
@@ -30,6 +34,8 @@ Shares = Mapping[str, Sequence[float | None]]  # of one training, by measure
 class Training(Protocol):
     """What a row of a sweep says of one training; see rpgan.sweep."""
 
+    @property
+    def overrides(self) -> Mapping[str, Any]: ...
     @property
     def diversity(self) -> Mapping[str, Mapping[str, Sequence[float | None]]]: ...
     @property
@@ -42,92 +48,100 @@ class Training(Protocol):
 class Accord:
     """Shares of layers or buckets in changes, training by training, of networks with as many layers."""
 
-    shares: Mapping[str, Mapping[str, Tensor]]  # measure → RPGAN, STANDARD → float64 (trainings, layers)
+    kinds: tuple[str, ...]  # STANDARD, RPGAN or OTHER, of each training
+    n_in: tuple[int, ...]  # instances of its first bucket
+    shares: Mapping[str, Float[Tensor, "trainings layers"]]  # by measure
     measures: Mapping[str, str]  # WORDS → the measure that tells it
 
     def agreement(self, measure: str, one: str, other: str) -> Result | None:
-        """Mean rank correlation over the pairs of two trainings, with its 95 % interval over trainings.
+        """Mean rank correlation over the pairs of two groups, and its 95 % interval over trainings.
 
-        None within a kind with fewer than three trainings, of which there is no interval; between two kinds
-        the errors of both add up. The interval takes trainings for samples, and the layers as they are.
+        Between two groups the errors of both add up, with the degrees of freedom of the smaller one. A group
+        without any spread leaves the other's error; where there is none at all, or one training of a group,
+        there is no interval: few orders of few layers often coincide. Layers are taken as they are, not as a
+        sample. None where a group has no training, and within one of fewer than three.
         """
-        a, b = self.shares[measure][one], self.shares[measure][other]
+        a, b = self._of(measure, one), self._of(measure, other)
+        n = [len(a)] if one == other else [len(a), len(b)]
+        if min(n) < (3 if one == other else 1):
+            return None
+        note = f"{' and '.join(str(k) for k in n)} trainings; {measure}"
         correlations = rank_correlations(a, b)
         if one == other:
-            return _within(correlations) if len(a) > 2 else None
-        sides = [Spread(tuple(correlations.mean(dim).tolist())) for dim in (1, 0)]
-        errors = [side.deviation / math.sqrt(side.n) for side in sides if side.deviation is not None]
-        mean = float(correlations.mean())
-        if len(errors) < len(sides):
-            return Result(mean, len(a) + len(b))
-        ends = welch_interval(mean, errors, [side.n - 1 for side in sides]) if any(errors) else (mean, mean)
-        return Result(mean, len(a) + len(b), "", _possible(ends))
+            mean, error = _within(correlations)
+        else:
+            mean, error = float(correlations.mean()), _between(correlations)
+        interval = _possible(t_interval(mean, error, min(n) - 1)) if error else None
+        return Result(mean, sum(n), "", interval, note)
 
-    @property
-    def kinds(self) -> list[str]:
-        """RPGAN or STANDARD for each training, in the order of `lines`."""
-        return [kind for kind, shares in self.shares["color"].items() for _ in shares]
+    def _of(self, measure: str, group: str) -> Float[Tensor, "some layers"]:
+        inside = [kind in GROUPS[group] for kind in self.kinds]
+        return self.shares[measure][torch.tensor(inside)]
 
-    @property
-    def lines(self) -> dict[str, Float[Tensor, "trainings layers"]]:
-        """Shares of all trainings by measure, for a figure."""
-        return {measure: torch.cat(list(by_kind.values())) for measure, by_kind in self.shares.items()}
+    def by_instances(self, measure: str) -> Result | None:
+        """Rank correlation, over RPGANs, of their instances with how well they agree with standard GANs.
+
+        None for fewer than four of them, and where all have equally many instances or agree equally well.
+        """
+        n_in = [n for n, kind in zip(self.n_in, self.kinds, strict=True) if kind in GROUPS[ALL]]
+        agreement = rank_correlations(self._of(measure, ALL), self._of(measure, STANDARD)).mean(1)
+        if len(n_in) < FEWEST or 1 in (len(set(n_in)), len(agreement.unique())):
+            return None
+        value = float(rank_correlations(torch.tensor([n_in], dtype=torch.float64), agreement[None]))
+        return Result(value, len(n_in), "", rank_interval(value, len(n_in)), measure)
 
     def table(self) -> dict[str, dict[str, str]]:
         """Rows for a page: for each pairing the number of trainings, and the agreement by measure."""
         return {
             " – ".join(pairing): {"trainings": self._counts(pairing)}
-            | {measure: self._cell(measure, pairing) for measure in self.shares}
+            | {measure: _cell(self.agreement(measure, *pairing)) for measure in self.shares}
             for pairing in PAIRINGS.values()
         }
 
     def _counts(self, pairing: tuple[str, str]) -> str:
-        of = next(iter(self.shares.values()))
-        return " and ".join(str(len(of[kind])) for kind in dict.fromkeys(pairing))
-
-    def _cell(self, measure: str, pairing: tuple[str, str]) -> str:
-        found = self.agreement(measure, *pairing)
-        return "–" if found is None else show_value(found, 2)
+        groups = dict.fromkeys(pairing)
+        return " and ".join(str(sum(kind in GROUPS[group] for kind in self.kinds)) for group in groups)
 
     def summary(self) -> str:
         """Returns how well the two kinds agree, beside how well each agrees with itself."""
-        told = []
-        for kind, measure in self.measures.items():
-            across, routed, standard = (self.agreement(measure, *pairing) for pairing in PAIRINGS.values())
-            assert across is not None  # between two kinds there always is one
-            among = [
-                f"{name} with {show_value(own, 2)}"
-                for name, own in (("RPGANs", routed), ("standard GANs", standard))
-                if own is not None
-            ]
-            beside = f" (among each other {', '.join(among)})" if among else ""
-            told.append(f"{WORDS[kind]} {show_value(across, 2)}{beside}")
-        n, m = (len(self.shares["color"][kind]) for kind in (STANDARD, RPGAN))
-        return (
-            f"Over {n} trainings of the standard GAN and {m} of RPGANs, the mean rank correlation of their "
-            f"layers is in {' and in '.join(told)}."
+        told = [
+            f"in {WORDS[kind]} ({measure}) {_cell(self.agreement(measure, STANDARD, RPGAN))}, with RPGANs of "
+            f"all sizes {_cell(self.agreement(measure, STANDARD, ALL))}, where these agree among each other "
+            f"with {_cell(self.agreement(measure, ALL, ALL))} and standard GANs with "
+            f"{_cell(self.agreement(measure, STANDARD, STANDARD))}"
+            for kind, measure in self.measures.items()
+        ]
+        grows = {word: self.by_instances(self.measures[kind]) for kind, word in WORDS.items()}
+        trend = " and ".join(f"{_cell(found)} in {word}" for word, found in grows.items() if found)
+        return f"Over trainings, the mean rank correlation of noise with RPGAN is {'; '.join(told)}." + (
+            f" How it goes with the number of instances: rank correlation {trend}." if trend else ""
         )
 
     def results(self) -> dict[str, Result]:
         """What the ledger needs: agreement between the kinds, and within each where there are enough."""
-        found = {
-            f"trainings_{kind}_rank_agreement{ending}": self.agreement(measure, *pairing)
-            for kind, measure in self.measures.items()
-            for ending, pairing in PAIRINGS.items()
-        }
+        found: dict[str, Result | None] = {}
+        for kind, measure in self.measures.items():
+            for ending, pairing in PAIRINGS.items():
+                found[f"trainings_{kind}_rank_agreement{ending}"] = self.agreement(measure, *pairing)
+            found[f"trainings_{kind}_agreement_by_instances"] = self.by_instances(measure)
         return {key: result for key, result in found.items() if result is not None}
 
 
-def _within(correlations: Float[Tensor, "n n"]) -> Result:
-    """Mean over all pairs of n trainings, and the jackknife's interval, which leaves each out once."""
-    n = len(correlations)
+def _between(correlations: Float[Tensor, "n m"]) -> float:
+    """Standard error of the mean over all pairs of two groups; 0 where one has a single training."""
+    sides = [Spread(tuple(correlations.mean(dim).tolist())) for dim in (1, 0)]
+    errors = [side.deviation / math.sqrt(side.n) for side in sides if side.deviation is not None]
+    return math.hypot(*errors) if len(errors) == len(sides) else 0.0
+
+
+def _within(correlations: Float[Tensor, "n n"]) -> tuple[float, float]:
+    """Mean over all pairs of n trainings, and its error by the jackknife, which leaves each out once."""
 
     def mean(kept: Sequence[int]) -> float:
         return fmean(float(correlations[i, j]) for i in kept for j in kept if i < j)
 
-    whole = list(range(n))
-    error = jackknife_error([mean([j for j in whole if j != i]) for i in whole])
-    return Result(mean(whole), n, "", _possible(t_interval(mean(whole), error, n - 1)))
+    whole = list(range(len(correlations)))
+    return mean(whole), jackknife_error([mean([j for j in whole if j != i]) for i in whole])
 
 
 def _possible(ends: tuple[float, float]) -> tuple[float, float]:
@@ -136,32 +150,41 @@ def _possible(ends: tuple[float, float]) -> tuple[float, float]:
     return max(-1.0, low), min(1.0, high)
 
 
-def accord(rows: Iterable[Training]) -> Accord | None:
-    """Sorts trainings into RPGANs and standard GANs; None where one kind is missing.
+def _cell(found: Result | None) -> str:
+    if found is None:
+        return "–"
+    ends = "" if found.interval is None else " [{:.2f}, {:.2f}]".format(*found.interval)
+    return f"{found.value:.2f}{ends}"
+
+
+def accord(rows: Iterable[Training], experiment: str, profile: str) -> Accord | None:
+    """Sorts trainings into standard GANs and RPGANs, of an experiment's size under a profile or of another.
 
     Left out are those in which a layer changes nothing, and those with another number of layers, or of other
-    measures, than the first RPGAN.
+    measures, than the first RPGAN. None where no standard GAN or no RPGAN is left.
     """
-    found: dict[str, list[Shares]] = {RPGAN: [], STANDARD: []}
-    semantic = ""
+    config = resolve(experiment, profile)
+    assert isinstance(config, GanConfig)  # an experiment without a generator has no sweep
+    usual = config.generator.bucket_sizes
+    told = []
     for row in rows:
-        if row.diversity or row.damage:
-            semantic = semantic or row.semantic
-        found[RPGAN].append({name: forms["share"] for name, forms in row.diversity.items()})
-        found[STANDARD].append(row.damage)
-    whole = {kind: [shares for shares in some if _is_whole(shares)] for kind, some in found.items()}
-    first = next(iter(whole[RPGAN]), {})
-    alike = {kind: [s for s in some if _shape(s) == _shape(first)] for kind, some in whole.items()}
-    if not all(alike.values()):
+        exchange = {name: forms["share"] for name, forms in row.diversity.items()}
+        sizes = tuple(row.overrides.get("generator.bucket_sizes", usual))
+        kind = STANDARD if row.damage else RPGAN if sizes == usual else OTHER
+        told.append((kind, sizes[0], row.damage or exchange, row.semantic))
+    whole = [(kind, n, shares, name) for kind, n, shares, name in told if _is_whole(shares)]
+    first = next(((shares, name) for kind, _, shares, name in whole if kind != STANDARD), None)
+    if first is None:
         return None
-    shares = {
-        measure: {
-            kind: torch.tensor([s[measure] for s in some], dtype=torch.float64)
-            for kind, some in alike.items()
-        }
-        for measure in first
+    alike = [(kind, n, shares) for kind, n, shares, _ in whole if _shape(shares) == _shape(first[0])]
+    kinds, n_in, found = zip(*alike, strict=True)
+    if STANDARD not in kinds:
+        return None
+    by_measure = {
+        measure: torch.tensor([shares[measure] for shares in found], dtype=torch.float64)
+        for measure in first[0]
     }
-    return Accord(shares, {"color": "color", "semantic": semantic})
+    return Accord(kinds, n_in, by_measure, {"color": "color", "semantic": first[1]})
 
 
 def _is_whole(shares: Shares) -> bool:

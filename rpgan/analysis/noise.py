@@ -74,8 +74,8 @@ def damage(
     of the images of all draws at once: of a mixture of disturbed generators, not of each.
     """
     before = Seen.of(trials.clean.flatten(0, 1), yardstick.extractor)
-    clean = yardstick.jackknifed(before.features) if with_ratios else None
-    ratios = None if clean is None else torch.zeros(3, *alphas.shape, dtype=torch.float64)
+    clean = yardstick.jackknifed(before.features)
+    ratios = torch.zeros(3, *alphas.shape, dtype=torch.float64)
     changes = torch.zeros(len(KINDS), *alphas.shape, len(trials.seeds), dtype=torch.float64)
     frechet = torch.zeros(alphas.shape, dtype=torch.float64)
     for layer, row in enumerate(alphas.tolist()):
@@ -84,11 +84,11 @@ def damage(
             after = Seen.of(images.flatten(0, 1), yardstick.extractor)
             changes[:, layer, level] = before.apart(after).unflatten(1, images.shape[:2]).mean(-1)
             frechet[layer, level] = yardstick.distance(after.features)
-            if clean is not None and ratios is not None:  # of the same latents, part by part
+            if with_ratios:  # of the same latents as without noise, part by part
                 ratio, ends = yardstick.jackknifed(after.features).over(clean)
                 ratios[:, layer, level] = torch.tensor([ratio, *ends])
     by_kind = dict(zip(KINDS, changes, strict=True))
-    return Damage(alphas, by_kind, frechet, yardstick.distance(before.features), ratios)
+    return Damage(alphas, by_kind, frechet, clean.whole, ratios if with_ratios else None)
 
 
 @dataclass(frozen=True)

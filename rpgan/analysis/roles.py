@@ -129,9 +129,13 @@ class Roles:
         return {prefix + key: result for key, result in found.items()}
 
     def _alone_by_chance(self) -> str:
-        """How often random orders, of either kind at each level for itself, do as well as noise alone."""
-        at_one = chance(len(self.routed["color"][EXCHANGE].shares), self.alone.value) ** len(WORDS)
-        return f"random orders reach it in {100 * (1 - (1 - at_one) ** len(self.factors)):.2g} % of cases"
+        """How often random orders, independent in each kind and at each level, do as well as noise alone."""
+        n = len(self.routed["color"][EXCHANGE].shares)
+        reached, positive = (
+            100 * (1 - (1 - chance(n, least) ** len(WORDS)) ** len(self.factors))
+            for least in (self.alone.value, 1e-6)
+        )
+        return f"random orders reach it in {reached:.2g} % of cases, and more than 0 in {positive:.2g} %"
 
     def _result(self, agreement: Agreement, note: str = "") -> Result:
         """A correlation for the ledger, over these layers; the interval is that over draws and paths."""

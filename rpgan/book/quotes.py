@@ -1,6 +1,8 @@
 """Numbers quoted in the book's pages, and short answers that are read off them when the book is built."""
 
 import re
+from collections.abc import Callable
+from functools import partial
 
 from rpgan.book.pages import Results
 from rpgan.errors import UserError
@@ -27,36 +29,49 @@ def quote(text: str, ledger: Ledger, results: Results) -> str:
         key, question = match["key"], match["question"]
         if key.partition("/")[0] not in ledger.chapters:
             raise UserError(f"{{{{ {key} }}}} quotes no chapter of the ledger: {', '.join(ledger.chapters)}")
-        if key not in results:
-            return MISSING
-        return show_value(results[key], DIGITS) if question is None else answer(question, results[key])
+        read = _shown if question is None else reader(question)
+        return read(results[key]) if key in results else MISSING
 
     return QUOTE.sub(found, text)
 
 
-def answer(question: str, measured: Measured) -> str:
-    """Returns what a result says to a question of `quote`; raises UserError for one that it does not know."""
+def reader(question: str) -> Callable[[Measured], str]:
+    """Returns how a question of `quote` is answered from a result; raises UserError for one that is none."""
     if question == "largest":
-        return _largest(measured)
-    bound, colon, texts = question.partition(":")
-    words = [text.strip() for text in texts.split("/")]
+        return _largest
+    bound, _, texts = question.partition(":")
+    words = tuple(text.strip() for text in texts.split("/"))
     try:
         level = float(bound)
     except ValueError:
-        level, words = 0.0, []
-    if not colon or len(words) != 3:
+        level, words = 0.0, ()
+    if len(words) != 3:
         raise UserError(
             f"got the question {question!r} of a page; expected largest, or 1: less / open / more"
         )
-    numbers = measured.value if isinstance(measured.value, list) else [measured.value]
-    ends = [*numbers, *(measured.interval or ())]
+    return partial(_compared, level=level, words=words)
+
+
+def _compared(measured: Measured, level: float, words: tuple[str, ...]) -> str:
+    ends = [*_numbers(measured), *(measured.interval or ())]
     below, between, above = words
     return below if max(ends) < level else above if min(ends) > level else between
 
 
+def _numbers(measured: Measured) -> list[float]:
+    numbers = measured.value if isinstance(measured.value, list) else [measured.value]
+    if not all(isinstance(number, int | float) and not isinstance(number, bool) for number in numbers):
+        raise UserError(f"a page asks a question of {measured.value!r}; expected a number or a list of them")
+    return [float(number) for number in numbers]
+
+
+def _shown(measured: Measured) -> str:
+    return show_value(measured, DIGITS)
+
+
 def _largest(measured: Measured) -> str:
     """Names the places from 1 that are largest, the surest first; of the values, where nothing was drawn."""
-    orders = measured.orders or {" ".join(str(number) for number in measured.value): 1}
+    orders = measured.orders or {" ".join(str(number) for number in _numbers(measured)): 1}
     times: dict[int, int] = {}
     for order, n in orders.items():
         ranks = [float(rank) for rank in order.split()]

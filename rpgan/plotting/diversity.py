@@ -72,6 +72,7 @@ def draw_trainings(
     kinds: Sequence[int | str],
     title: str = "instances",
     palette: str | Sequence[str] = "crest",
+    place: str = "bucket",
 ) -> Figure:
     """Draws shares (trainings, buckets) by measure: a line for each training, coloured by its kind."""
     figure, axes = plt.subplots(1, len(shares), figsize=(2.6 * len(shares), 2.5), sharey=True, squeeze=False)
@@ -91,7 +92,7 @@ def draw_trainings(
             legend="full" if ax is axes.flat[-1] else False,
             ax=ax,
         )
-        ax.set(xlabel="bucket", ylabel="share of the change", ylim=(0, None), title=TITLES.get(name, name))
+        ax.set(xlabel=place, ylabel="share of the change", ylim=(0, None), title=TITLES.get(name, name))
         sns.despine(ax=ax)
     sns.move_legend(ax, "center left", bbox_to_anchor=(1, 0.5), title=title, title_fontsize=8)
     return figure

@@ -22,7 +22,8 @@ profile `paper`), which `load_sweep` reads and chapters gather:
       diversity               {measure: {ratio_mean, share}} of the checkpoint's buckets, from 100 paths, by
                               colour and by squared distances of features; null where a bucket has none
       damage                  {measure: shares} of a standard GAN's layers in the changes by noise, at equal
-                              total change, by the same measures; empty for an RPGAN
+                              total change, by the same measures; empty for an RPGAN, and
+                              where a layer cannot change the images as much
       data, machine, versions as on the checkpoint's card
 """
 

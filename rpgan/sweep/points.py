@@ -57,7 +57,7 @@ CIFAR_PROTOCOLS = {
             "discriminator.widths": (32, 64, 64, 64),
             "discriminator.downsamplings": 3,
             "train.steps": 4_000,
-            "train.d_steps": 2,
+            "train.d_steps": 2,  # whatever the experiments take: what is published stays comparable
             "train.decay_steps": 0,
             "train.evaluate_every": 500,
             "train.features": "cifar10-cnn",
