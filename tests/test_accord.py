@@ -91,7 +91,7 @@ def test_rpgans_of_other_sizes_count_for_themselves():
     assert found.agreement("color", STANDARD, ALL).value == pytest.approx(0)
     only = accord(routed(RISING, n_in=5), standard(RISING))
     assert only.agreement("color", STANDARD, RPGAN) is None and only.results()
-    assert "rank correlation of noise with RPGAN is in colour (color) –" in only.summary()
+    assert "rank correlation of noise with RPGAN is in colour –" in only.summary()
 
 
 def test_agreement_may_go_with_the_number_of_instances():

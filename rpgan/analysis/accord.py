@@ -105,7 +105,7 @@ class Accord:
     def summary(self) -> str:
         """Returns how well the two kinds agree, beside how well each agrees with itself."""
         told = [
-            f"in {WORDS[kind]} ({measure}) {_cell(self.agreement(measure, STANDARD, RPGAN))}, with RPGANs of "
+            f"in {WORDS[kind]}{'' if measure == kind else f' ({measure})'} {_cell(self.agreement(measure, STANDARD, RPGAN))}, with RPGANs of "
             f"all sizes {_cell(self.agreement(measure, STANDARD, ALL))}, where these agree among each other "
             f"with {_cell(self.agreement(measure, ALL, ALL))} and standard GANs with "
             f"{_cell(self.agreement(measure, STANDARD, STANDARD))}"

@@ -8,11 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from rpgan.analysis.accord import OTHER, RPGAN, STANDARD
 from rpgan.metrics.diversity import LayerDiversity
-from rpgan.plotting import PAPER
+from rpgan.plotting import PALETTE, PAPER
 from rpgan.plotting.intervals import TITLES, Ends, draw_groups
 
 COLORS = {"red": "#b5483a", "green": "#5b8e3e", "blue": "#2f6690", "color": "#8a94a6"}
+KINDS = {OTHER: "#dcc5b8", RPGAN: PALETTE[0], STANDARD: PALETTE[1]}  # of trainings
 
 Bars = Mapping[str, Ends]  # by bucket
 
@@ -71,7 +73,7 @@ def draw_trainings(
     shares: Mapping[str, Tensor],
     kinds: Sequence[int | str],
     title: str = "instances",
-    palette: str | Sequence[str] = "crest",
+    palette: str | Mapping[str, str] = "crest",
     place: str = "bucket",
 ) -> Figure:
     """Draws shares (trainings, buckets) by measure: a line for each training, coloured by its kind."""
