@@ -104,12 +104,13 @@ class Accord:
 
     def summary(self) -> str:
         """Returns how well the two kinds agree, beside how well each agrees with itself."""
+        named = {m: WORDS[k] if m == k else f"{WORDS[k]} ({m})" for k, m in self.measures.items()}
         told = [
-            f"in {WORDS[kind]}{'' if measure == kind else f' ({measure})'} {_cell(self.agreement(measure, STANDARD, RPGAN))}, with RPGANs of "
+            f"in {named[measure]} {_cell(self.agreement(measure, STANDARD, RPGAN))}, with RPGANs of "
             f"all sizes {_cell(self.agreement(measure, STANDARD, ALL))}, where these agree among each other "
             f"with {_cell(self.agreement(measure, ALL, ALL))} and standard GANs with "
             f"{_cell(self.agreement(measure, STANDARD, STANDARD))}"
-            for kind, measure in self.measures.items()
+            for measure in named
         ]
         grows = {word: self.by_instances(self.measures[kind]) for kind, word in WORDS.items()}
         trend = " and ".join(f"{_cell(found)} in {word}" for word, found in grows.items() if found)
