@@ -143,16 +143,22 @@ def load_card(name: str | Path) -> dict[str, Any]:
 
 
 def describe(name: str) -> str:
-    """Returns one line about a checkpoint: steps, parameters, size, scores."""
+    """Returns one line about a checkpoint: its step, parameters, size, scores."""
     card = load_card(name)
     try:
         scores = ", ".join(f"{score['name']} {score['value']:.4g}" for score in card.get("scores", []))
         scores += f" (n = {card['scores'][0]['n']:,})" if scores else ""
         size, millions = card["storage"]["bytes"] / 1e6, card["parameters"] / 1e6
-        made = f"{card.get('steps', 0):>7,} steps  {millions:6.2f} M  {size:5.1f} MB"
+        made = f"step {kept_step(card):<16}  {millions:6.2f} M  {size:5.1f} MB"
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UserError(f"the card of {name} lacks an entry or has a wrong one ({error!r})") from None
     return f"{name:<22} {made}  {scores}"
+
+
+def kept_step(card: Mapping[str, Any]) -> str:
+    """Returns the step whose state a checkpoint is, and of how many: "4,000 of 20,000"."""
+    kept, planned = card.get("steps", 0), card.get("config", {}).get("train", {}).get("steps", 0)
+    return f"{kept:,}" if kept == planned else f"{kept:,} of {planned:,}"
 
 
 def find(name: str | Path) -> Path:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from rpgan.checkpoint import find, load_config, satisfies
+from rpgan.checkpoint import find, kept_step, load_card, load_config, satisfies
 from rpgan.config import Config, DiscriminatorConfig, GanConfig, GeneratorConfig, InversionConfig
 from rpgan.datasets.catalogue import find as find_data
 from rpgan.device import find_device
@@ -87,6 +87,7 @@ def _told(config: Config, takes: Takes, there: Path | None) -> dict[str, Any]:
     committed = satisfies(config.name, config) and there == find(config.name)
     return {
         "weights": ("committed" if committed else "trained") if there else "to be trained",
+        "of step": kept_step(load_card(there)) if there else "–",
         "steps": steps,
         "data": _data(config) if steps else "none",
         "real images": steps * takes.real,

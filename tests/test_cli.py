@@ -118,7 +118,7 @@ def test_models_are_listed_with_their_score(run, generator, tiny, tmp_path):
     status, out, _ = run("models")
     lines = {line.split()[0]: line for line in out.splitlines()}
     assert (
-        status == 0 and "12,000 steps" in lines["mine"] and "frechet_pixels 1.25 (n = 4,000)" in lines["mine"]
+        status == 0 and "step 12,000" in lines["mine"] and "frechet_pixels 1.25 (n = 4,000)" in lines["mine"]
     )
     assert "plain" in lines
 

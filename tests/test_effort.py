@@ -38,6 +38,7 @@ def test_hours_are_operations_at_the_assumed_rate():
 def test_a_committed_checkpoint_costs_no_training():
     row = forecast(["mnist-rpgan"], "book")["mnist-rpgan"]
     assert (row["weights"], row["steps"], row["real images"]) == ("committed", 0, 0)
+    assert row["of step"] == "5,000 of 6,000"
 
 
 def test_a_large_model_is_counted_without_its_memory():

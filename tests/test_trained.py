@@ -15,13 +15,20 @@ from rpgan.places import CHECKOUT
 from rpgan.presets import resolve
 
 
-def test_departures_are_all_that_differs_from_the_paper(tmp_path: Path) -> None:
+def test_departures_are_all_that_differs_from_the_paper() -> None:
     config = resolve("mnist-rpgan", "paper", {"train.ema": 0.5, "generator.bucket_sizes": [2] * 5})
-    save_checkpoint(tmp_path / "m", build_generator(config.generator), config, {"steps": 0})
-    assert trained.departures(tmp_path / "m") == [
+    assert trained.departures(config) == [
         "`generator.bucket_sizes` 5 × 2 (20, 20, 20, 8, 1)",
         "`train.ema` 0.5 (0.0)",
     ]
+
+
+def test_sweeps_say_what_all_their_trainings_have_in_common() -> None:
+    rows = trained.sweeps_table().split("* -")[2:]
+    assert len(rows) == 3 and all(
+        "rpgan sweep" in row and "`train.steps` 4,000 (90,000)" in row for row in rows
+    )
+    assert not any("bucket_sizes" in row or "`generator.latent`" in row for row in rows), "which differ"
 
 
 def test_scores_say_their_features_and_their_number_of_images() -> None:
@@ -36,6 +43,7 @@ def test_the_page_has_every_checkpoint_of_the_repository(tmp_path: Path) -> None
     assert tuple(parts) == trained.PARTS and (tmp_path / trained.SHEET).stat().st_size > 10_000
     assert code_link("rpgan.book.trained", CHECKOUT) in parts["trained_sheet"]
     for path in trained.committed():
+        assert f"`{path.name}`" in parts["trained_departures"]
         kind = "generators" if load_card(path)["config"]["kind"] == "gan" else "readers"
         assert f"`{path.name}`" in parts[f"trained_{kind}"]
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from rpgan.analysis.variation import variation_grid
 from rpgan.book.launch import code_link
-from rpgan.checkpoint import load_card, load_config, load_generator
+from rpgan.checkpoint import kept_step, load_card, load_config, load_generator
 from rpgan.config import GanConfig, GeneratorConfig
 from rpgan.errors import UserError
 from rpgan.models.generator import RandomPathGenerator
@@ -82,7 +82,7 @@ def _about(card: dict[str, Any]) -> str:
     n_paths = math.prod(card["config"]["generator"]["bucket_sizes"])
     name = card["config"]["name"]
     return (
-        f"The generator is `{name}` ({card.get('data', 'data not stated')}; {card.get('steps', 0):,} steps), "
+        f"The generator is `{name}` ({card.get('data', 'data not stated')}; step {kept_step(card)}), "
         f'with {n_paths:,} paths; in Python it is `rpgan.load_generator("{name}")`.'
     )
 

@@ -11,12 +11,14 @@ from torch import Tensor
 from rpgan.book.launch import code_link
 from rpgan.book.pages import table
 from rpgan.checkpoint import CARD, load_card, load_config, load_generator
-from rpgan.config import GanConfig
+from rpgan.config import Config, GanConfig
 from rpgan.curves import Curve, read_curve
 from rpgan.models.draws import draw
 from rpgan.overrides import flatten
 from rpgan.places import CHECKOUT
 from rpgan.presets import resolve
+from rpgan.sweep import SWEEPS, plan
+from rpgan.sweep.table import published_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,6 +31,7 @@ PARTS = (
     "trained_departures",
     "trained_curves",
     "trained_times",
+    "trained_sweeps",
 )
 SCORES, LOSSES = "training-scores.png", "training-losses.png"
 COLUMNS, SIZE = 14, 64  # images of a generator on the sheet, and their pixels
@@ -70,8 +73,9 @@ def trained_parts(folder: Path, root: Path = CHECKOUT) -> dict[str, str]:
         FIGURE.format(sheet=SHEET, names=names, columns=COLUMNS, code=code_link(__name__, root)),
         table(*_listing(generators, "Fréchet distance"), *listed),
         table(*_listing([path for path in found if path not in generators], "Held-out score"), *listed),
-        departures_table([path.name for path in generators], root),
+        departures_table([path.name for path in found], root),
         *_curve_parts(found, folder, root),
+        sweeps_table(),
     )
     return dict(zip(PARTS, parts, strict=True))
 
@@ -106,16 +110,31 @@ def quality(score: dict[str, Any]) -> str:
 
 
 def departures_table(names: Sequence[str], root: Path = CHECKOUT) -> str:
-    """Returns a table of the settings in which generators of the repository differ from the paper's.
+    """Returns a table of the settings in which models of the repository differ from the paper's.
 
     Names of others are left out; "" where none is left.
     """
     alike: dict[str, list[str]] = {}
     for path in committed(root):
-        if path.name in names and isinstance(load_config(path), GanConfig):
-            alike.setdefault("; ".join(departures(path)) or "nothing", []).append(f"`{path.name}`")
+        if path.name in names:
+            told = "; ".join(departures(load_config(path))) or "nothing"
+            alike.setdefault(told, []).append(f"`{path.name}`")
     rows = [[", ".join(of_name), text] for text, of_name in alike.items()]
     return table(["Models", "Setting: here (paper)"], rows, "plain", "24 76") if rows else ""
+
+
+def sweeps_table() -> str:
+    """Returns a table of the published sweeps: command, trainings, and what these have in common."""
+    rows = []
+    for name, sweep in SWEEPS.items():
+        if (done := len(published_rows(name, "book"))) == 0:
+            continue
+        each = [departures(trial.config) for trial in plan(sweep, "book")]
+        common = [setting for setting in each[0] if all(setting in others for others in each)]
+        trainings = f"{done} of {len(each)}"
+        rows.append([f"`rpgan sweep {name} --publish`", sweep.about, trainings, "; ".join(common)])
+    header = ["Command", "Trainings", "Published", "Setting of all: here (paper)"]
+    return table(header, rows, "plain", "22 22 10 46")
 
 
 def _curve_parts(found: Sequence[Path], folder: Path, root: Path) -> tuple[str, str]:
@@ -136,9 +155,8 @@ def _times(name: str, curve: Curve, planned: int) -> list[str]:
     return [f"`{name}`", steps, hours, each, f"`{curve.command}`"]
 
 
-def departures(checkpoint: Path) -> list[str]:
-    """Lists the settings in which a checkpoint differs from the paper's experiment of its name."""
-    config = load_config(checkpoint)
+def departures(config: Config) -> list[str]:
+    """Lists the settings in which a config differs from the paper's experiment of its name."""
     here, paper = flatten(config), flatten(resolve(config.name, "paper"))
     free = {"train.evaluate_every", "train.evaluate_n", "train.save_every"}
     return [
