@@ -130,9 +130,8 @@ class Accord:
 
 def _between(correlations: Float[Tensor, "n m"]) -> float:
     """Standard error of the mean over all pairs of two groups; 0 where one has a single training."""
-    sides = [Spread(tuple(correlations.mean(dim).tolist())) for dim in (1, 0)]
-    errors = [side.deviation / math.sqrt(side.n) for side in sides if side.deviation is not None]
-    return math.hypot(*errors) if len(errors) == len(sides) else 0.0
+    one, other = (Spread(tuple(correlations.mean(dim).tolist())).error for dim in (1, 0))
+    return 0.0 if one is None or other is None else math.hypot(one, other)
 
 
 def _within(correlations: Float[Tensor, "n n"]) -> tuple[float, float]:

@@ -43,11 +43,14 @@ class Spread:
         return stdev(self.values) if self.n > 1 else None
 
     @property
+    def error(self) -> float | None:
+        """Standard error of the mean; None for a single repetition."""
+        return None if self.deviation is None else self.deviation / math.sqrt(self.n)
+
+    @property
     def interval(self) -> Interval | None:
         """Student's 95 % interval of the mean, for normal values; None for a single repetition."""
-        if self.deviation is None:
-            return None
-        return t_interval(self.mean, self.deviation / math.sqrt(self.n), self.n - 1)
+        return None if self.error is None else t_interval(self.mean, self.error, self.n - 1)
 
 
 def welch_interval(estimate: float, errors: Sequence[float], freedoms: Sequence[float | int]) -> Interval:
@@ -74,9 +77,9 @@ def ratio_of_means(a: Spread, b: Spread) -> tuple[float, Interval | None]:
     if min(*a.values, *b.values) <= 0:
         raise UserError("a ratio of means of values that are not all positive; expected positive ones")
     ratio = a.mean / b.mean
-    if a.deviation is None or b.deviation is None:
+    if a.error is None or b.error is None:
         return ratio, None
-    errors = [(s.deviation or 0) / math.sqrt(s.n) / s.mean for s in (a, b)]
+    errors = [a.error / a.mean, b.error / b.mean]
     if not any(errors):
         return ratio, (ratio, ratio)
     low, high = welch_interval(math.log(ratio), errors, [a.n - 1, b.n - 1])
