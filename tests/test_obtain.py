@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rpgan import obtain
-from rpgan.checkpoint import load_generator, save_checkpoint
+from rpgan.checkpoint import load_card, load_generator, save_checkpoint
 from rpgan.config import GanConfig, InversionConfig
 from rpgan.errors import MissingCheckpoint, UserError
 from rpgan.models.generator import build_generator
@@ -63,9 +63,11 @@ def test_runs_with_changed_settings_do_not_share_a_directory(tmp_path, monkeypat
 def test_the_experiment_it_starts_from_is_trained_first(tmp_path, monkeypatch):
     monkeypatch.setenv("RPGAN_BUILD", str(tmp_path))
     changes = {"generator.widths": [4] * 4, "train.steps": 2, "train.evaluate_n": 4}
-    extended = load_generator(train_experiment("mnist-incremental", "smoke", changes))
+    second = train_experiment("mnist-incremental", "smoke", changes)
+    extended = load_generator(second)
     (first,) = (tmp_path / "runs").glob("mnist-stage-one-*/best")
     initial = load_generator(first)
+    assert load_card(second)["initial_sha256"] == load_card(first)["sha256"]
     assert initial.bucket_sizes == (3, 3, 3, 2, 1) and extended.bucket_sizes == (4, 4, 3, 2, 1)
     old = initial.sample_paths(8, torch.Generator().manual_seed(0))
     assert torch.equal(extended(old), initial(old)), "frozen instances and statistics must not move a bit"

@@ -14,6 +14,7 @@ from rpgan import paths
 from rpgan.checkpoint import load_card, load_classifier, load_generator
 from rpgan.config import ClassifierConfig, Config, DataConfig, GanConfig
 from rpgan.datasets import load_dataset
+from rpgan.datasets.sprites import CARDINALITIES, FACTORS
 from rpgan.errors import UserError
 from rpgan.experiments import EXPERIMENTS
 from rpgan.losses import all_pairs_diversity, gradient_penalty
@@ -458,6 +459,23 @@ def test_a_classifier_that_is_always_right_has_no_error(monkeypatch):
         answers = iter(F.one_hot((labels + shift) % 10, 10).float().split(500))
         monkeypatch.setattr(type(task.model), "forward", lambda self, x, answers=answers: next(answers))
         assert task.evaluate()[0].value == error
+
+
+def test_the_error_of_each_factor_bears_its_name(monkeypatch):
+    config = override(
+        CLASSIFIER, {"data.name": "sprites", "image_shape": (3, 16, 16), "outputs": CARDINALITIES}
+    )
+    monkeypatch.setattr("rpgan.training.classifier.MOST_HELD_OUT", 50)
+    held_out = load_dataset(config.data, config.image_shape, "test")
+    task = ClassifierTask(config, build_fabric("float32", "cpu"), held_out)
+    factors = held_out.__getitems__(list(range(50)))[1]
+    factors[:, 3] = (factors[:, 3] + 1) % 16  # x, and nothing else, is read wrongly
+    pairs = zip(factors.unbind(1), CARDINALITIES, strict=True)
+    answer = torch.cat([F.one_hot(column, k) for column, k in pairs], dim=1).float()
+    monkeypatch.setattr(type(task.model), "forward", lambda self, x: answer)
+    scores = {score.name: score.value for score in task.evaluate()}
+    assert scores.pop("error") == pytest.approx(1 / 7)
+    assert scores == {f"error_{name}": float(name == "x") for name in FACTORS}
 
 
 @pytest.mark.parametrize("name", ["hinge", "wgan-gp"])

@@ -65,9 +65,11 @@ class ClassifierTask:
                 heads = self.model(to_float(images.to(self.fabric.device))).split(self.model.outputs, dim=1)
                 guesses = torch.stack([head.argmax(1) for head in heads], dim=1).cpu()
                 wrong += (guesses != labels.reshape(-1, k)).sum(0)
-        errors = [Score(f"error_{i}", float(w) / n, n, 0, "held-out labels") for i, w in enumerate(wrong)]
         mean = Score("error", float(wrong.mean()) / n, n, 0, "held-out labels")
-        return [mean, *(errors if k > 1 else [])]
+        if k == 1:
+            return [mean]
+        each = zip(self.held_out.class_names, wrong.tolist(), strict=True)
+        return [mean, *(Score(f"error_{name}", w / n, n, 0, "held-out labels") for name, w in each)]
 
     def sheet(self) -> None:
         """A classifier has no pictures to show."""

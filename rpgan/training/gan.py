@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from rpgan import paths
-from rpgan.checkpoint import load_generator
+from rpgan.checkpoint import load_card, load_generator
 from rpgan.config import GanConfig
 from rpgan.datasets import ImageDataset
 from rpgan.errors import UserError
@@ -59,12 +59,14 @@ class GanTask:
         self.adversarial = ADVERSARIAL[config.loss.name]
         self.raw = _placed(self.ranks.joined(build_generator(config.generator, seed)), fabric)
         new: tuple[str, ...] = ()
+        self.begun_from: dict[str, object] = {}
         if train.initial:
             if initial is None:
                 raise UserError(
                     f"{config.name} starts from {train.initial}, which was not given: train it first"
                 )
             new = begin_as(self.raw, load_generator(initial))
+            self.begun_from = {"initial_sha256": load_card(initial)["sha256"]}
         freeze_all_but(self.raw, named_prefixes(train.trainable, new))
         discriminator = _placed(
             build_discriminator(config.discriminator, config.generator.image_shape, seed), fabric
@@ -205,7 +207,7 @@ class GanTask:
 
     def about(self) -> dict[str, object]:
         """What the card says of the training beside its config."""
-        return {"weights_averaged": bool(self.config.train.ema)}
+        return {"weights_averaged": bool(self.config.train.ema), **self.begun_from}
 
 
 DIVERSITY = {
