@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rpgan.analysis.variation import bucket_diversity, plural_buckets
+from rpgan import paths
+from rpgan.analysis.variation import bucket_diversity
 from rpgan.checkpoint import load_config, load_generator
 from rpgan.config import DataConfig, GanConfig
 from rpgan.datasets.catalogue import find
@@ -89,7 +90,7 @@ def evaluate(
         }
     except UserError as error:
         absent["against real images"] = str(error)
-    if plural_buckets(generator.bucket_sizes) and generator.latent is not None:
+    if paths.plural(generator.bucket_sizes) and generator.latent is not None:
         distances = {name: FeatureDistance(network) for name, network in networks.items() if name != "pixels"}
         lpips, why = _lpips(device)
         absent |= why
@@ -139,7 +140,7 @@ def diversity_of_layers(
     generator: RandomPathGenerator, distances: Mapping[str, Distance], seed: int
 ) -> dict[str, LayerDiversity]:
     """Layer diversity by each distance around `ROUTES` paths; empty where no bucket has several instances."""
-    if not plural_buckets(generator.bucket_sizes) or generator.latent is None:
+    if not paths.plural(generator.bucket_sizes) or generator.latent is None:
         return {}
     return bucket_diversity(generator, distances, ROUTES, torch.Generator().manual_seed(seed))
 
@@ -172,7 +173,7 @@ def _layer_diversity(
     """Yields each bucket's share of the layer diversity under each distance (section 4.1)."""
     against = f"itself, 4 images around each of {ROUTES} paths"
     for name, found in diversity_of_layers(generator, distances, seed).items():
-        for bucket in plural_buckets(generator.bucket_sizes):
+        for bucket in paths.plural(generator.bucket_sizes):
             share = float(found.share[bucket])
             yield Quality(f"d_share_{name}_bucket_{bucket + 1}", share, ROUTES, seed, against, name)
 

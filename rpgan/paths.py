@@ -20,6 +20,11 @@ def count(bucket_sizes: Sequence[int]) -> int:
     return math.prod(bucket_sizes)
 
 
+def plural(bucket_sizes: Sequence[int]) -> list[int]:
+    """Buckets that can be varied, those of more than one instance."""
+    return [bucket for bucket, size in enumerate(bucket_sizes) if size > 1]
+
+
 def sample(
     bucket_sizes: Sequence[int],
     n: int,

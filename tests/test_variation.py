@@ -11,7 +11,6 @@ from PIL import Image
 from rpgan import paths
 from rpgan.analysis.variation import (
     bucket_diversity,
-    plural_buckets,
     rows_differ,
     variation_grid,
     variation_grids,
@@ -38,7 +37,7 @@ def test_a_grid_shows_what_its_instances_say(generator, rng):
     route = generator.sample_paths(1, rng)[0]
     grid = variation_grid(generator, route, 3, rng)
     assert torch.equal(grid.original, to_uint8(render(generator, route[None]))[0])
-    assert list(grid.rows) == plural_buckets(SIZES) == [0, 1, 3]
+    assert list(grid.rows) == paths.plural(SIZES) == [0, 1, 3]
     for bucket, row in grid.rows.items():
         chosen = grid.instances[bucket]
         assert len(chosen.unique()) == len(chosen) == len(row) and route[bucket] not in chosen

@@ -72,7 +72,7 @@ def edit(
 ) -> Edits:
     """Exchanges one bucket of every path for n other instances, or all there are, and measures the change."""
     sizes = generator.bucket_sizes
-    buckets = tuple(b for b, size in enumerate(sizes) if size > 1)
+    buckets = tuple(path.plural(sizes))
     originals = to_uint8(render(generator, routes))
     columns: dict[str, list[Tensor]] = {name: [] for name in measures}
     for bucket in buckets:

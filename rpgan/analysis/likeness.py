@@ -27,13 +27,13 @@ def functional_distances(
     """
     routes = generator.sample_paths(n_routes, rng)
     distances: dict[str, dict[int, Tensor]] = {name: {} for name in extractors}
-    for bucket, size in enumerate(generator.bucket_sizes):
-        if size > 1:
-            varied = torch.cat([path.vary(route, bucket, range(size)) for route in routes])
-            images = to_uint8(render(generator, varied))
-            for name, features in extractors.items():
-                seen = features(images).double().unflatten(0, (n_routes, size))
-                distances[name][bucket] = _squared_distances(seen) / seen.shape[-1]
+    for bucket in path.plural(generator.bucket_sizes):
+        size = generator.bucket_sizes[bucket]
+        varied = torch.cat([path.vary(route, bucket, range(size)) for route in routes])
+        images = to_uint8(render(generator, varied))
+        for name, features in extractors.items():
+            seen = features(images).double().unflatten(0, (n_routes, size))
+            distances[name][bucket] = _squared_distances(seen) / seen.shape[-1]
     return distances
 
 

@@ -84,7 +84,7 @@ def improve(
         raise UserError(f"{width} starts for a budget of {budget} images; expected no more than the budget")
     kept, errors = starts, candidate_errors(generator, images, starts, cost)
     tried, idle, bucket = errors, 0, 0
-    plural = [b for b, size in enumerate(generator.bucket_sizes) if size > 1]
+    plural = path.plural(generator.bucket_sizes)
     while tried.shape[1] < budget and idle < len(plural):
         at = plural[bucket % len(plural)]
         candidates = _neighbours(kept, at, rankings[at], breadth)[:, : budget - tried.shape[1]]

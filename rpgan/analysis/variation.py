@@ -1,6 +1,6 @@
 """What one bucket is responsible for: the same path with one entry varied (section 4.1, figures 2–5)."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -23,11 +23,6 @@ class VariationGrid:
     instances: dict[int, Tensor]  # bucket → int64 (k,), the instance behind each image
 
 
-def plural_buckets(bucket_sizes: Sequence[int]) -> list[int]:
-    """Buckets that can be varied, those of more than one instance."""
-    return [bucket for bucket, size in enumerate(bucket_sizes) if size > 1]
-
-
 def variation_grid(
     generator: RandomPathGenerator, route: Int64[Tensor, " n_buckets"], n: int, rng: torch.Generator
 ) -> VariationGrid:
@@ -36,7 +31,7 @@ def variation_grid(
     All images come from one call, so that the beginnings that they share are computed once.
     """
     sizes = generator.bucket_sizes
-    instances = {b: path.alternatives(route, b, sizes[b], n, rng) for b in plural_buckets(sizes)}
+    instances = {b: path.alternatives(route, b, sizes[b], n, rng) for b in path.plural(sizes)}
     routes = [route[None], *(path.vary(route, b, chosen) for b, chosen in instances.items())]
     original, *rows = to_uint8(render(generator, torch.cat(routes))).split([len(r) for r in routes])
     return VariationGrid(route, original[0], dict(zip(instances, rows, strict=True)), instances)
@@ -64,7 +59,7 @@ def varied_groups(
     sizes = generator.bucket_sizes
     routes = generator.sample_paths(n_routes, rng)
     groups = {}
-    for bucket in plural_buckets(sizes):
+    for bucket in path.plural(sizes):
         chosen = [torch.randperm(sizes[bucket], generator=rng)[:n] for _ in routes]
         varied = [path.vary(route, bucket, c) for route, c in zip(routes, chosen, strict=True)]
         images = to_uint8(render(generator, torch.cat(varied)))

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 
+from rpgan import paths
 from rpgan.config import InversionConfig
 from rpgan.errors import UserError
 from rpgan.images import to_float
@@ -48,7 +49,7 @@ class Inverter(nn.Module):
         if len(config.widths) != len(KERNELS):
             raise UserError(f"widths = {config.widths}; expected {len(KERNELS)} numbers of channels")
         self.bucket_sizes, self.image_shape = tuple(config.bucket_sizes), tuple(config.image_shape)
-        self.plural = [bucket for bucket, size in enumerate(self.bucket_sizes) if size > 1]
+        self.plural = paths.plural(self.bucket_sizes)
         if not self.plural:
             raise UserError(
                 f"bucket_sizes = {self.bucket_sizes}; expected one of at least 2 to be told apart"
