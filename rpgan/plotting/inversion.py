@@ -10,18 +10,30 @@ from torch import Tensor
 
 from rpgan.analysis.editing import Edits, Leaning
 from rpgan.analysis.inversion import Recovery, alike_first
-from rpgan.plotting import PALETTE, PAPER, stack_of
+from rpgan.plotting import PALETTE, PAPER, figure_of, stack_of
 from rpgan.plotting.intervals import draw_points, draw_shares
 
 
-def draw_accuracies(ax: Axes, found: Mapping[int, Recovery], published: Sequence[float]) -> None:
-    """Draws the accuracy of every bucket with its interval, and chance as a line.
+def draw_accuracies(found: Mapping[str, Mapping[int, Recovery]], published: Sequence[float]) -> Figure:
+    """Draws for every model the accuracy of each bucket with its interval, and chance as a line.
 
     The paper's values stand beside where there are as many buckets.
     """
+    one = len(found) == 1
+    figure, axes = figure_of(len(found), width=5.2 if one else 8.0, ratio=0.5 if one else 0.9)
+    for ax, (model, of_model) in zip(axes, found.items(), strict=True):
+        _draw_accuracies(ax, of_model, published)
+        ax.legend().remove()  # one above all is enough
+        ax.set(xlabel=f"bucket of {model}", ylabel="accuracy" if ax is axes[0] else "")
+    entries = {label: h for ax in axes for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    figure.legend(entries.values(), entries.keys(), loc="outside upper center", ncols=len(entries))
+    return figure
+
+
+def _draw_accuracies(ax: Axes, found: Mapping[int, Recovery], published: Sequence[float]) -> None:
     xs = list(range(len(found)))
     ends = zip(*((r.accuracy, *r.interval) for r in found.values()), strict=True)
-    names = [f"bucket {bucket + 1}" for bucket in found]
+    names = [str(bucket + 1) for bucket in found]
     draw_points(ax, list(ends), names, PALETTE[1], "this generator, 95 %")
     ax.hlines(
         [r.chance for r in found.values()],
@@ -35,8 +47,7 @@ def draw_accuracies(ax: Axes, found: Mapping[int, Recovery], published: Sequence
         ax.plot(
             np.arange(len(published)) + 0.15, published, "D", color=PAPER, ms=4, label="paper, Anime Faces"
         )
-    ax.set(ylim=(0, 1.04), ylabel="accuracy")
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
+    ax.set_ylim(0, 1.04)
 
 
 def draw_confusions(found: Mapping[str, Mapping[int, Recovery]]) -> Figure:
