@@ -42,7 +42,7 @@ CIFAR_CPU = CPU_GAN | {
 ROUTING = ("generator.bucket_sizes", "generator.latent")  # what a standard GAN is without
 # With ReLU the hidden units of the second bucket's blocks go off for good, of all instances alike.
 SLOPE = {"generator.leak": 0.2}
-# One discriminator update, and rates that do not fall, took both further than two and falling ones.
+# One discriminator update and rates that do not fall took either network further than two and falling ones.
 PAIR_CPU = CIFAR_CPU | SLOPE | {"train.steps": 40_000, "train.d_steps": 1}
 EXPLORER_CPU = CIFAR_CPU | {"generator.widths": (32,) * 4}
 DCGAN_CPU = CPU_GAN | {

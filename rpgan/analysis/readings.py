@@ -84,11 +84,9 @@ def weight_distances(bucket: Bucket) -> Float[Tensor, "m m"] | None:
 
 def least_apart(generator: RandomPathGenerator) -> dict[str, float]:
     """The distance of the two most alike instances of every bucket of several, see `weight_distances`."""
-    found = {b: weight_distances(bucket) for b, bucket in enumerate(generator.buckets) if len(bucket) > 1}
     return {
-        f"bucket {b + 1}": float((d + torch.diag(torch.full((len(d),), torch.inf))).min())
-        for b, d in found.items()
-        if d is not None
+        name: float((d + torch.diag(torch.full((len(d),), torch.inf))).min())
+        for name, d in _distances(generator).items()
     }
 
 
@@ -97,8 +95,13 @@ def diversity_shares(generator: RandomPathGenerator) -> dict[str, float]:
 
     1 − 1/m for m independent instances, 0 for equal ones; see `weight_distances`.
     """
-    found = {b: weight_distances(bucket) for b, bucket in enumerate(generator.buckets) if len(bucket) > 1}
-    return {f"bucket {b + 1}": float(d.mean()) for b, d in found.items() if d is not None}
+    return {name: float(d.mean()) for name, d in _distances(generator).items()}
+
+
+def _distances(generator: RandomPathGenerator) -> dict[str, Tensor]:
+    """`weight_distances` of the buckets that can be varied and have weights, by name."""
+    found = {b: weight_distances(generator.buckets[b]) for b in paths.plural(generator.bucket_sizes)}
+    return {f"bucket {b + 1}": d for b, d in found.items() if d is not None}
 
 
 def apart_results(
