@@ -94,6 +94,12 @@ def stack_of(
     return figure, list(axes.flat)
 
 
+def legend_above(figure: Figure, axes: Sequence[Axes]) -> None:
+    """Explains what is drawn in any of the axes, each label once, in a row above them."""
+    handles = {label: h for ax in axes for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=5)
+
+
 def draw_paths(ax: Axes, bucket_sizes: Sequence[int], routes: Tensor) -> None:
     """Draws every bucket as a column of instances, and paths (n, n_buckets) as lines through them."""
     top = max(bucket_sizes) - 1

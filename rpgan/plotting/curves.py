@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rpgan.curves import Curve
-from rpgan.plotting import PALETTE
+from rpgan.plotting import PALETTE, legend_above
 
 COLUMNS = 4
 
@@ -44,8 +44,7 @@ def draw_losses(curves: Mapping[str, Curve]) -> Figure:
         for name, values in curve.losses.items():
             look = {"color": colors[name], "label": name.replace("_", " "), "legend": False}
             sns.lineplot(x=curve.steps, y=values, ax=ax, linewidth=1, errorbar=None, **look)
-    handles = {label: h for ax in axes for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=len(handles))
+    legend_above(figure, axes)
     return figure
 
 

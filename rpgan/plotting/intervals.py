@@ -66,6 +66,7 @@ def draw_points(
         capsize=0.12,
         err_kws={"linewidth": 1.4},
         label=label,
+        legend=False,  # whoever draws knows best whether it is wanted, and where
         ax=ax,
         **AS_GIVEN,
     )

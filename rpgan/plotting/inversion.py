@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rpgan.analysis.editing import Edits, Leaning
 from rpgan.analysis.inversion import Recovery, alike_first
-from rpgan.plotting import PALETTE, PAPER, figure_of, stack_of
+from rpgan.plotting import PALETTE, PAPER, figure_of, legend_above, stack_of
 from rpgan.plotting.intervals import draw_points, draw_shares
 
 
@@ -23,10 +23,8 @@ def draw_accuracies(found: Mapping[str, Mapping[int, Recovery]], published: Sequ
     figure, axes = figure_of(len(found), width=5.2 if one else 8.0, ratio=0.5 if one else 0.9)
     for ax, (model, of_model) in zip(axes, found.items(), strict=True):
         _draw_accuracies(ax, of_model, published)
-        ax.legend().remove()  # one above all is enough
         ax.set(xlabel=f"bucket of {model}", ylabel="accuracy" if ax is axes[0] else "")
-    entries = {label: h for ax in axes for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-    figure.legend(entries.values(), entries.keys(), loc="outside upper center", ncols=len(entries))
+    legend_above(figure, axes)
     return figure
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rpgan.analysis.noise import KINDS, Comparison, Damage
 from rpgan.analysis.roles import EXCHANGE, WORDS, Roles
-from rpgan.plotting import PALETTE, PAPER, figure_of
+from rpgan.plotting import PALETTE, PAPER, figure_of, legend_above
 from rpgan.plotting.diversity import draw_bars
 
 
@@ -75,7 +75,7 @@ def draw_changes(sweep: Damage) -> Figure:
     for ax, kind in zip(axes, KINDS, strict=True):
         draw_layers(ax, sweep.alphas, sweep.changes[kind].mean(-1), "α", f"{WORDS.get(kind, kind)} change")
         ax.set_ylim(bottom=0)
-    _legend_above(figure, axes[0])
+    legend_above(figure, axes[:1])
     return figure
 
 
@@ -88,7 +88,7 @@ def draw_profiles(roles: Roles) -> Figure:
         layers = range(len(profiles[EXCHANGE].shares))
         draw_bars(ax, bars, list(layers), "share")
         ax.set(xlabel="layer or bucket", title=f"{WORDS[kind]} change")
-    _legend_above(figure, axes[0])
+    legend_above(figure, axes[:1])
     return figure
 
 
@@ -112,9 +112,5 @@ def draw_distances(sweep: Damage, comparison: Comparison) -> Figure:
         ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.yaxis.set_major_formatter("{x:g}")
         ax.yaxis.set_minor_locator(NullLocator())
-    _legend_above(figure, axes[1])
+    legend_above(figure, axes[1:])
     return figure
-
-
-def _legend_above(figure: Figure, ax: Axes) -> None:
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=5)
