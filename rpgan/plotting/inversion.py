@@ -72,8 +72,19 @@ def draw_confusion(ax: Axes, confusion: Tensor, order: Tensor, title: str) -> No
     ax.set(title=title, xlabel="read", ylabel="true", xticks=[], yticks=[])
 
 
-def draw_budgets(ax: Axes, curves: Mapping[str, Tensor], levels: Mapping[str, float], label: str) -> None:
-    """Draws mean errors (n, budget) over the number of rendered images, and constant levels dotted."""
+def draw_budgets(
+    curves: Mapping[str, Mapping[str, Tensor]], levels: Mapping[str, Mapping[str, float]], label: str
+) -> Figure:
+    """Draws for every model mean errors (n, budget) over the number of rendered images; levels dotted."""
+    one = len(curves) == 1
+    figure, axes = figure_of(len(curves), width=6.0 if one else 8.0, ratio=0.55 if one else 0.8)
+    for ax, (model, of_model) in zip(axes, curves.items(), strict=True):
+        _draw_budgets(ax, of_model, levels[model], label)
+        ax.set_title(model)
+    return figure
+
+
+def _draw_budgets(ax: Axes, curves: Mapping[str, Tensor], levels: Mapping[str, float], label: str) -> None:
     for color, (name, errors) in zip(PALETTE, curves.items(), strict=False):
         counts = np.tile(np.arange(1, errors.shape[1] + 1), len(errors))
         sns.lineplot(x=counts, y=errors.flatten().numpy(), errorbar="se", color=color, label=name, ax=ax)
