@@ -61,23 +61,33 @@ def draw_sheet(ax: Axes, images: Tensor, columns: int, padding: int = 1, title: 
 
 def draw_variation(ax: Axes, grid: VariationGrid, padding: int = 1) -> None:
     """Draws the original at the left of one row a bucket, and the bucket's alternatives behind a gap."""
-    size = grid.original.shape[-1]
+    rows = {f"bucket {b + 1}": row for b, row in grid.rows.items()}
+    cell, gap = draw_beside(ax, grid.original, rows, padding)
+    others = max(len(row) for row in rows.values())
+    ax.set_xticks(
+        [grid.original.shape[-1] / 2, cell + gap + others * cell / 2],
+        ["original", "other instances of the bucket"],
+    )
+
+
+def draw_beside(ax: Axes, original: Tensor, rows: Mapping[str, Tensor], padding: int) -> tuple[int, int]:
+    """Draws a uint8 image (c, h, w) at the left of rows of others, (k, c, h, w) by name, behind a gap.
+
+    Returns the pixels from one image to the next and those of the gap.
+    """
+    size = original.shape[-1]
     cell, gap = size + padding, size // 3
-    columns = 1 + max(len(row) for row in grid.rows.values())
-    canvas = np.full((len(grid.rows) * cell, columns * cell + gap, grid.original.shape[0]), 255, np.uint8)
-    for y, row in enumerate(grid.rows.values()):
-        for x, image in enumerate([grid.original, *row]):
+    columns = 1 + max(len(row) for row in rows.values())
+    canvas = np.full((len(rows) * cell, columns * cell + gap, original.shape[0]), 255, np.uint8)
+    for y, row in enumerate(rows.values()):
+        for x, image in enumerate([original, *row]):
             left = x * cell + (gap if x else 0)
             canvas[y * cell : y * cell + size, left : left + size] = image.permute(1, 2, 0).numpy()
     ax.imshow(canvas.squeeze(), cmap="gray", vmin=0, vmax=255)
-    ax.set_yticks(
-        [y * cell + size / 2 for y in range(len(grid.rows))], [f"bucket {b + 1}" for b in grid.rows]
-    )
-    ax.set_xticks(
-        [size / 2, cell + gap + (columns - 1) * cell / 2], ["original", "other instances of the bucket"]
-    )
+    ax.set_yticks([y * cell + size / 2 for y in range(len(rows))], list(rows))
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
+    return cell, gap
 
 
 def figure_of(n: int, width: float = 7.0, ratio: float = 0.5) -> tuple[Figure, list[Axes]]:
@@ -98,6 +108,25 @@ def legend_above(figure: Figure, axes: Sequence[Axes]) -> None:
     """Explains what is drawn in any of the axes, each label once, in a row above them."""
     handles = {label: h for ax in axes for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=5)
+
+
+def draw_sheets(images: Mapping[str, Tensor], columns: int, ratio: float = 0.5) -> Figure:
+    """Draws uint8 images (n, c, h, w) of several names as sheets side by side."""
+    figure, axes = figure_of(len(images), ratio=ratio)
+    for ax, (name, of_name) in zip(axes, images.items(), strict=True):
+        draw_sheet(ax, of_name, columns, title=name)
+    return figure
+
+
+def draw_variations(
+    grids: Sequence[tuple[str, VariationGrid]], columns: int = 1, width: float = 7.0, ratio: float = 0.5
+) -> Figure:
+    """Draws grids row by row, each under its title."""
+    figure, axes = stack_of(len(grids) // columns, columns, width, ratio)
+    for ax, (title, grid) in zip(axes, grids, strict=True):
+        draw_variation(ax, grid)
+        ax.set_title(title)
+    return figure
 
 
 def draw_paths(ax: Axes, bucket_sizes: Sequence[int], routes: Tensor) -> None:

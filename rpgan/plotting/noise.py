@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-import seaborn as sns
 from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,7 +10,7 @@ from torch import Tensor
 
 from rpgan.analysis.noise import KINDS, Comparison, Damage
 from rpgan.analysis.roles import EXCHANGE, WORDS, Roles
-from rpgan.plotting import PALETTE, PAPER, figure_of, legend_above
+from rpgan.plotting import PALETTE, PAPER, draw_beside, figure_of, legend_above
 from rpgan.plotting.diversity import draw_bars
 
 
@@ -28,21 +26,13 @@ def draw_noisy(
 
     `columns` gives the level of each of the k images; without it they are called draws of noise.
     """
-    layers, k, channels, _, size = rows.shape
-    cell, gap = size + padding, size // 3
-    canvas = np.full((layers * cell, (1 + k) * cell + gap, channels), 255, np.uint8)
-    for y, row in enumerate(rows):
-        for x, image in enumerate([original, *row]):
-            left = x * cell + (gap if x else 0)
-            canvas[y * cell : y * cell + size, left : left + size] = image.permute(1, 2, 0).numpy()
-    ax.imshow(canvas.squeeze(), cmap="gray", vmin=0, vmax=255)
-    ax.set_yticks([y * cell + size / 2 for y in range(layers)], [f"layer {y + 1}" for y in range(layers)])
+    k, size = rows.shape[1], rows.shape[-1]
+    named_rows = {f"layer {y + 1}": row for y, row in enumerate(rows)}
+    cell, gap = draw_beside(ax, original, named_rows, padding)
     places = [cell + gap + x * cell + size / 2 for x in range(k)]
     named = (places, columns) if columns else ([sum(places) / k], ["draws of noise"])
     ax.set_xticks([size / 2, *named[0]], ["α = 0" if columns else "original", *named[1]])
     ax.set_title(title)
-    ax.tick_params(length=0)
-    sns.despine(ax=ax, left=True, bottom=True)
 
 
 def draw_layers(
