@@ -1,7 +1,5 @@
 """A trained generator for a chapter: a committed checkpoint that fits, else a run made or continued."""
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ from rpgan.errors import MissingCheckpoint, UserError
 from rpgan.experiments import EXPERIMENTS, INVERSIONS
 from rpgan.models.generator import RandomPathGenerator
 from rpgan.models.inverter import Inverter
-from rpgan.overrides import to_dict
+from rpgan.overrides import fingerprint
 from rpgan.places import build_root, runs_root
 from rpgan.presets import changes_of, resolve
 from rpgan.results import check_profile
@@ -215,6 +213,5 @@ def run_directory(config: Config, profile: str, changes: Mapping[str, Any] | Non
 
     Smoke runs take seconds and go to `_build`.
     """
-    digest = hashlib.sha256(json.dumps(to_dict(config)).encode()).hexdigest()[:8]
-    name = f"{config.name}-{digest}" if changes or profile == "smoke" else config.name
+    name = f"{config.name}-{fingerprint(config)}" if changes or profile == "smoke" else config.name
     return (build_root() / "runs" if check_profile(profile) == "smoke" else runs_root() / profile) / name

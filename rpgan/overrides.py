@@ -2,6 +2,8 @@
 
 import dataclasses
 import difflib
+import hashlib
+import json
 import re
 import reprlib
 import sys
@@ -57,6 +59,16 @@ def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
         nested = dataclasses.is_dataclass(value)
         leaves |= flatten(value, f"{prefix}{f.name}.") if nested else {f"{prefix}{f.name}": value}
     return leaves
+
+
+def fingerprint(config: Config, *more: Any) -> str:
+    """Returns eight hex digits of a config and of what else JSON may tell of it.
+
+    Settings at their defaults do not count, so that one of a later version leaves fingerprints as they were.
+    """
+    usual = flatten(type(config)(name=""))
+    own = {key: value for key, value in flatten(config).items() if value != usual[key]}
+    return hashlib.sha256(json.dumps([own, *more]).encode()).hexdigest()[:8]
 
 
 def to_dict(config: Config) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """Configs: one way to change them, every mistake named, nothing lost on the way through JSON."""
 
 import json
+from dataclasses import make_dataclass
 
 import pytest
 
-from rpgan.config import ClassifierConfig, GanConfig, standard_twin
+from rpgan.config import ClassifierConfig, GanConfig, TrainConfig, standard_twin
 from rpgan.errors import UserError
-from rpgan.overrides import flatten, from_dict, override, to_dict
+from rpgan.overrides import fingerprint, flatten, from_dict, override, to_dict
 
 GAN = GanConfig("x")
 
@@ -109,6 +110,15 @@ def test_a_key_that_an_earlier_version_did_not_have_takes_its_default():
     data = to_dict(GAN)
     del data["train"]["decay_steps"]
     assert from_dict(data) == GAN and GAN.train.decay_steps == 0
+
+
+def test_a_setting_that_comes_later_leaves_a_fingerprint_as_it_was():
+    def told(cls=GanConfig, name="a", steps=7, features="pixels"):
+        return fingerprint(cls(name, train=TrainConfig(steps=steps)), features)
+
+    assert len({told(), told(name="b"), told(steps=8), told(features="inception")}) == 4
+    later = make_dataclass("Later", [("later", int, 0)], bases=(GanConfig,), frozen=True)
+    assert told(later) == told()
 
 
 def test_a_twin_has_the_same_layers_one_instance_each_and_a_gaussian_latent():

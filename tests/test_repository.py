@@ -9,6 +9,8 @@ from pathlib import Path
 import yaml
 
 import rpgan
+from rpgan.sweep import SWEEPS, plan
+from rpgan.sweep.table import published_rows
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -59,3 +61,11 @@ def test_the_repository_stays_small() -> None:
 def test_no_module_is_too_long_to_be_read_at_once() -> None:
     lengths = {path: len(path.read_text().splitlines()) for path in (ROOT / "rpgan").rglob("*.py")}
     assert not [path for path, length in lengths.items() if length > 250]
+
+
+def test_all_published_trainings_are_those_that_sweeps_plan_today() -> None:
+    for name, sweep in SWEEPS.items():
+        planned = {trial.digest for trial in plan(sweep, "book")}
+        rows = published_rows(name, "book").keys()
+        assert rows <= planned, f"{name}: {rows - planned} would be trained again"
+    assert published_rows("twins", "book")

@@ -1,6 +1,5 @@
 """Which points a sweep has, and under which protocol they are trained and scored."""
 
-import hashlib
 import json
 import re
 import reprlib
@@ -14,7 +13,7 @@ import yaml
 from rpgan.config import GanConfig
 from rpgan.errors import UserError
 from rpgan.obtain import run_directory
-from rpgan.overrides import flatten, to_dict
+from rpgan.overrides import fingerprint, flatten
 from rpgan.presets import resolve
 from rpgan.sweep.trial import ROW, Trial
 
@@ -176,7 +175,7 @@ def _trial(point: Point, protocol: Protocol, profile: str) -> Trial:
         point.experiment,
         *(f"{key.rpartition('.')[2]}-{_short(own[key])}" for key in own if key != "seed"),
     ]
-    name = f"{'-'.join(parts)}-seed-{config.seed}-{_digest(to_dict(config))}"
+    name = f"{'-'.join(parts)}-seed-{config.seed}-{fingerprint(config)}"
     return Trial(
         experiment=point.experiment,
         profile=profile,
@@ -185,7 +184,7 @@ def _trial(point: Point, protocol: Protocol, profile: str) -> Trial:
         config=config,
         features=features,
         n=n,
-        digest=_digest({"config": to_dict(config), "features": features, "n": n, "row": ROW}),
+        digest=fingerprint(config, features, n, ROW),
         directory=run_directory(config, profile).parent / "trials" / name,
     )
 
@@ -195,7 +194,3 @@ def _short(value: Any) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str) and len(set(value)) == 1:
         value = f"{len(value)}x{value[0]}"
     return re.sub(r"[^\w.]+", "-", str(value)).strip("-")
-
-
-def _digest(document: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(document).encode()).hexdigest()[:8]
