@@ -65,6 +65,7 @@ class TrainConfig:
     betas: tuple[float, ...] = (0.5, 0.999)  # Adam's decay rates
     decay_steps: int = 0  # last steps, over which both learning rates fall linearly to 0
     ema: float = 0.0  # decay of the averaged generator; 0 keeps none
+    settled_norms: bool = False  # the averaged generator's BatchNorm statistics are taken from its own images
     idle_instances: str = "zero"  # zero (Adam moves instances that were not drawn) | skip
     routing: str = "uniform"  # uniform (every instance independently) | balanced (equally often a phase)
     initial: str = ""  # experiment whose generator it starts from; new instances begin at random

@@ -390,6 +390,22 @@ def test_averaging_forgets_the_start_and_follows_the_weights():
     assert not any(p.requires_grad for p in task.model.parameters())
 
 
+@pytest.mark.parametrize("other", [{"train.ema": 0.0}, {"train.ema": 0.9, "train.frozen_norm": True}])
+def test_norms_that_cannot_be_settled_are_refused(other):
+    with pytest.raises(UserError, match="settled_norms with"):
+        gan_task({"train.settled_norms": True, **other})
+
+
+def test_settled_norms_hold_statistics_of_the_averaged_generator():
+    task, norm = gan_task({"train.ema": 0.9, "train.settled_norms": True}), "links.3.1.running_mean"
+    step_of(task)
+    score, statistics = task.evaluate(), task.model.get_buffer(norm).clone()
+    assert not torch.allclose(statistics, task.raw.get_buffer(norm))
+    task.model.get_buffer(norm).fill_(100.0)  # whatever was there before
+    assert task.evaluate() == score
+    assert torch.equal(task.model.get_buffer(norm), statistics)
+
+
 def test_averaging_has_a_memory_of_the_length_that_is_asked_for():
     task = gan_task({"train.ema": 0.9})
     step_of(task)

@@ -1,7 +1,6 @@
 """One step of adversarial training, section 4: hinge or WGAN-GP, random paths as the latent variable."""
 
 from collections.abc import Iterable
-from copy import deepcopy
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,13 +21,15 @@ from rpgan.metrics.frechet import Moments, frechet_distance
 from rpgan.models.discriminator import build_discriminator
 from rpgan.models.draws import draw
 from rpgan.models.extend import begin_as
-from rpgan.models.generator import build_generator
+from rpgan.models.generator import RandomPathGenerator, build_generator
+from rpgan.models.norms import settle_norms
 from rpgan.training.batches import step_rng
 from rpgan.training.parameters import build_adam, freeze_all_but, frozen, named_prefixes, trained_by
 from rpgan.training.ranks import Ranks
 from rpgan.training.score import Score
 
 DRAWS, EVALUATION, SHEET = 1, 2, 3  # streams of random numbers
+SETTLING = 32  # batches behind the statistics of averaged weights
 IDLE = {"zero": False, "skip": True}  # whether zero_grad leaves None, which Adam skips
 M = TypeVar("M", bound=nn.Module)
 
@@ -56,6 +57,11 @@ class GanTask:
                 f"train.trainable = {train.trainable} on {self.ranks.world} devices; expected "
                 "train.frozen_norm = true: a process whose paths are all frozen has no part in shared norms"
             )
+        if train.settled_norms and (train.frozen_norm or not train.ema):
+            raise UserError(
+                f"train.settled_norms with train.frozen_norm = {train.frozen_norm}, train.ema = {train.ema}; "
+                "expected norms that are not frozen, and an averaged generator"
+            )
         self.adversarial = ADVERSARIAL[config.loss.name]
         self.raw = _placed(self.ranks.joined(build_generator(config.generator, seed)), fabric)
         new: tuple[str, ...] = ()
@@ -77,7 +83,7 @@ class GanTask:
         self.discriminator, self.d_optimizer = fabric.setup(
             discriminator, build_adam(discriminator, train.d_lr, train.betas)
         )
-        self.model = deepcopy(self.raw).requires_grad_(False) if train.ema else self.raw
+        self.model = self._copy().requires_grad_(False) if train.ema else self.raw
         # Loaded now: weights that are missing are better known before the training than after it.
         self.extractor = load_extractor(train.features, str(fabric.device))
         if len(held_out) < 2:
@@ -184,9 +190,18 @@ class GanTask:
         averaged, current = zip(*((a, c) for a, c in pairs if a.is_floating_point()), strict=True)
         get_ema_multi_avg_fn(decay)(averaged, current, step)
 
+    def _copy(self) -> RandomPathGenerator:
+        """The generator again, with norms of this process alone: the first one scores without the others."""
+        copy = _placed(build_generator(self.config.generator), self.fabric)
+        copy.load_state_dict(self.raw.state_dict())
+        return copy
+
     def evaluate(self) -> list[Score]:
         """Fréchet distance of samples to held-out images, always the same paths; it selects the best."""
-        features, n = self.config.train.features, self.config.train.evaluate_n
+        train = self.config.train
+        features, n = train.features, train.evaluate_n
+        if train.settled_norms:
+            settle_norms(self.model, SETTLING, train.batch_size, step_rng(0, 2, EVALUATION))
         self._real = self._real or self._held_out_moments(n)
         fake = Moments()
         for part in draw(self.model, n, step_rng(0, 1, EVALUATION)).split(500):
