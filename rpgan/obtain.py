@@ -52,11 +52,18 @@ def obtain_checkpoint(
 
 
 def trained(experiment: str, profile: str, changes: Mapping[str, Any] | None = None) -> Path | None:
-    """Returns the checkpoint of exactly these settings, committed or of a finished run; None for neither."""
+    """Returns the checkpoint of exactly these settings, committed or of a finished run; None for neither.
+
+    One that started from another generator than is there today is not taken.
+    """
     config = resolve(experiment, profile, changes)
-    if satisfies(experiment, config):
-        return find(experiment)
-    return _finished(run_directory(config, profile, changes), config)
+    committed = find(experiment) if satisfies(experiment, config) else None
+    found = committed or _finished(run_directory(config, profile, changes), config)
+    if found is None or not (isinstance(config, GanConfig) and config.train.initial):
+        return found
+    initial = trained(config.train.initial, profile, of_all_stages(changes))
+    same = initial is not None and _digest(initial) == load_card(found).get("initial_sha256")
+    return found if same else None
 
 
 def present(experiments: Sequence[str], least: int = 1) -> list[str]:

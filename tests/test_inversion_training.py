@@ -115,8 +115,19 @@ def test_what_does_not_fit_the_generator_is_refused(config, saved, tmp_path):
 def test_a_run_stays_with_its_generator(config, saved, tiny, tmp_path):
     run(config, tmp_path / "run", saved)
     save_checkpoint(tmp_path / "other", build_generator(tiny.generator, seed=2), tiny, {})
-    with pytest.raises(UserError, match=r"classifiers of a generator .* take another --out"):
+    with pytest.raises(UserError, match=r"begun from a generator .* take another --out"):
         run(config, tmp_path / "run", tmp_path / "other")
+
+
+def test_it_does_so_before_its_first_score(config, saved, tiny, tmp_path, monkeypatch):
+    save_checkpoint(tmp_path / "other", build_generator(tiny.generator, seed=2), tiny, {})
+    monkeypatch.setattr(InversionTask, "evaluate", lambda self: pytest.fail("no score yet"))
+    early = override(config, {"train.evaluate_every": 4, "train.save_every": 1})
+    with pytest.raises(pytest.fail.Exception):
+        run(early, tmp_path / "run", saved)
+    assert (tmp_path / "run" / "state.pt").exists() and not (tmp_path / "run" / "best").exists()
+    with pytest.raises(UserError, match=r"begun from a generator .* take another --out"):
+        run(early, tmp_path / "run", tmp_path / "other")
 
 
 def test_a_small_export_reads_the_same_paths(config, saved, generator, tmp_path, rng):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rpgan import obtain
-from rpgan.checkpoint import load_card, load_generator, save_checkpoint
+from rpgan.checkpoint import load_card, load_config, load_generator, save_checkpoint
 from rpgan.config import GanConfig, InversionConfig
 from rpgan.errors import MissingCheckpoint, UserError
 from rpgan.models.generator import build_generator
@@ -74,6 +74,19 @@ def test_the_experiment_it_starts_from_is_trained_first(tmp_path, monkeypatch):
     untrained = build_generator(resolve("mnist-incremental", "smoke", changes).generator)
     weights = [model.buckets[0].instances[3].weight for model in (untrained, extended)]
     assert not torch.equal(*weights), "new instances must move"
+
+
+def test_what_started_from_another_generator_is_not_taken(tmp_path, monkeypatch):
+    monkeypatch.setenv("RPGAN_BUILD", str(tmp_path))
+    changes = {"generator.widths": [4] * 4, "train.steps": 2, "train.evaluate_n": 4}
+    second = train_experiment("mnist-incremental", "smoke", changes)
+    assert obtain.trained("mnist-incremental", "smoke", changes) == second
+    (first,) = (tmp_path / "runs").glob("mnist-stage-one-*/best")
+    config = load_config(first)
+    save_checkpoint(first, build_generator(config.generator, seed=9), config, {"steps": 3})
+    assert obtain.trained("mnist-incremental", "smoke", changes) is None
+    with pytest.raises(UserError, match=r"begun from a generator .* take another --out"):
+        train_experiment("mnist-incremental", "smoke", changes)
 
 
 @pytest.fixture

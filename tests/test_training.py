@@ -14,6 +14,7 @@ from rpgan import paths
 from rpgan.checkpoint import load_card, load_classifier, load_generator
 from rpgan.config import ClassifierConfig, Config, DataConfig, GanConfig
 from rpgan.datasets import load_dataset
+from rpgan.datasets.memory import keep_classes
 from rpgan.datasets.sprites import CARDINALITIES, FACTORS
 from rpgan.errors import UserError
 from rpgan.experiments import EXPERIMENTS
@@ -166,8 +167,11 @@ def test_three_steps_and_three_more_are_six(name, straight, tmp_path):
 
 
 def test_a_longer_run_is_not_taken_for_a_shorter_one(straight):
+    files = [straight["hinge"] / name for name in ("config.json", "best/card.json", "log.jsonl")]
+    before = [path.read_text() for path in files]
     with pytest.raises(UserError, match="has made 6 steps; expected at most 5"):
         train(override(GAN, {"train.steps": 5}), straight["hinge"], device="cpu")
+    assert [path.read_text() for path in files] == before
 
 
 def test_falling_rates_are_of_a_number_of_steps(straight):
@@ -465,6 +469,16 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
     with pytest.raises(UserError, match=r"holds notes\.txt and no run; expected a new folder"):
         train(GAN, tmp_path, device="cpu")
     assert sorted(p.name for p in tmp_path.iterdir()) == [".notes.part", "notes.txt"]
+
+
+def test_classes_that_no_held_out_image_has_need_an_output_too(monkeypatch, tmp_path):
+    def load(data, image_shape, split):
+        images = load_dataset(data, image_shape, split)
+        return images if split == "train" else keep_classes(images, range(9))
+
+    monkeypatch.setattr("rpgan.training.tasks.load_dataset", load)
+    with pytest.raises(UserError, match=r"outputs = \(9,\); expected at least \[10\]"):
+        train(override(CLASSIFIER, {"outputs": (9,)}), tmp_path / "run", device="cpu")
 
 
 def test_a_classifier_that_is_always_right_has_no_error(monkeypatch):

@@ -23,8 +23,10 @@ MOST_HELD_OUT = 10_000  # images of a score; the sprites have many more, of whic
 class ClassifierTask:
     """A classifier, its optimiser and one update."""
 
+    source = ""  # it builds on no other checkpoint
+
     def __init__(self, config: ClassifierConfig, fabric: Fabric, held_out: ImageDataset) -> None:
-        _check_outputs(config.outputs, held_out.all_labels())
+        check_outputs(config.outputs, held_out.all_labels())
         self.config, self.fabric, self.held_out = config, fabric, held_out
         self.batch_size, self.rows = config.train.batch_size, None
         self.model = build_classifier(config, config.seed).to(fabric.device)
@@ -79,7 +81,7 @@ class ClassifierTask:
         return {"labels": len(self.config.outputs)}
 
 
-def _check_outputs(outputs: tuple[int, ...], labels: Tensor) -> None:
+def check_outputs(outputs: tuple[int, ...], labels: Tensor) -> None:
     """Raises UserError unless there is one output a label, with room for its classes."""
     needed = [int(most) + 1 for most in labels.reshape(len(labels), -1).amax(0)]
     if len(needed) != len(outputs) or any(n > k for n, k in zip(needed, outputs, strict=True)):

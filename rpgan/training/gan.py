@@ -65,14 +65,14 @@ class GanTask:
         self.adversarial = ADVERSARIAL[config.loss.name]
         self.raw = _placed(self.ranks.joined(build_generator(config.generator, seed)), fabric)
         new: tuple[str, ...] = ()
-        self.begun_from: dict[str, object] = {}
+        self.source = ""
         if train.initial:
             if initial is None:
                 raise UserError(
                     f"{config.name} starts from {train.initial}, which was not given: train it first"
                 )
             new = begin_as(self.raw, load_generator(initial))
-            self.begun_from = {"initial_sha256": load_card(initial)["sha256"]}
+            self.source = load_card(initial)["sha256"]
         freeze_all_but(self.raw, named_prefixes(train.trainable, new))
         discriminator = _placed(
             build_discriminator(config.discriminator, config.generator.image_shape, seed), fabric
@@ -222,7 +222,8 @@ class GanTask:
 
     def about(self) -> dict[str, object]:
         """What the card says of the training beside its config."""
-        return {"weights_averaged": bool(self.config.train.ema), **self.begun_from}
+        begun_from = {"initial_sha256": self.source} if self.source else {}
+        return {"weights_averaged": bool(self.config.train.ema), **begun_from}
 
 
 DIVERSITY = {

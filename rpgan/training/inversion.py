@@ -26,7 +26,7 @@ class InversionTask:
 
     def __init__(self, config: InversionConfig, fabric: Fabric, source: Path) -> None:
         self.config, self.fabric = config, fabric
-        self.about_source = {"generator": config.generator, "generator_sha256": load_card(source)["sha256"]}
+        self.source = load_card(source)["sha256"]
         self.generator = load_generator(source).requires_grad_(False).to(fabric.device)
         self.generator.to(memory_format=torch.channels_last)
         self.routes = self.generator.sample_paths(config.train.evaluate_n, step_rng(0, 0, EVALUATION))
@@ -87,19 +87,8 @@ class InversionTask:
     def about(self) -> dict[str, object]:
         """What the card says of the training beside its config."""
         chance = [1 - 1 / self.model.bucket_sizes[bucket] for bucket in self.model.plural]
-        return {**self.about_source, "error_of_chance": chance}
-
-
-def refuse_another_generator(directory: Path, source: Path) -> None:
-    """Raises UserError where a run directory holds classifiers of another generator."""
-    if not (directory / "best").exists():
-        return
-    there, here = load_card(directory / "best").get("generator_sha256"), load_card(source)["sha256"]
-    if there != here:
-        raise UserError(
-            f"{directory} holds classifiers of a generator {str(there)[:12]}…; expected {here[:12]}…, "
-            f"that of {source}: take another --out"
-        )
+        about = {"generator": self.config.generator, "generator_sha256": self.source}
+        return about | {"error_of_chance": chance}
 
 
 def _check_fit(config: InversionConfig, generator: RandomPathGenerator, shape: tuple[int, ...]) -> None:

@@ -18,13 +18,14 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from tqdm import tqdm
 
-from rpgan.checkpoint import restate, save_checkpoint
+from rpgan.checkpoint import save_checkpoint
 from rpgan.config import Config, GanConfig
 from rpgan.errors import UserError
 from rpgan.files import replacing
 from rpgan.images import save_png
 from rpgan.memory import training_memory
-from rpgan.overrides import flatten, from_dict, to_dict
+from rpgan.overrides import override
+from rpgan.training.claim import claim, refuse_another, refuse_another_source
 from rpgan.training.machine import PRECISIONS, build_fabric, describe_machine, describe_versions
 from rpgan.training.ranks import check_batch
 from rpgan.training.recovery import DAMAGE, alone, check_sums, tidy, trim_log
@@ -51,20 +52,22 @@ def train(
     each, and make the steps that one would; between two sittings their number may change. Raises UserError
     where the directory holds another experiment or more steps, and where a loss is no longer a number.
     """
-    _refuse_another(directory, config)
+    refuse_another(directory, config)
     _check_shares(config, devices)
     fabric = build_fabric(config.train.precision, device, directory, devices)
-    task, data, load = prepare(config, fabric, directory, initial, workers)
+    task, data, load = prepare(config, fabric, initial, workers)
+    refuse_another_source(directory, task.source)
     _announce_memory(config, fabric)
     with alone(directory) if fabric.is_global_zero else nullcontext():
         if fabric.is_global_zero:
-            _refuse_another(directory, config)  # which may have come while this process waited
-            _claim(directory, config)  # not before all settings have proved good
+            refuse_another(directory, config)  # which may have come while this process waited
         fabric.barrier()
         run = Run(directory, config, fabric, task, data)
         if run.step > config.train.steps:
             got, most = f"{run.step:,} steps", f"{config.train.steps:,}"
             raise UserError(f"{directory} has made {got}; expected at most {most}: take another --out")
+        if fabric.is_global_zero:
+            claim(directory, config, task.source)
         if run.step < config.train.steps:
             run.follow(load(run.step, config.train.steps))
     return directory / "best"
@@ -196,7 +199,8 @@ def _is_finite(part: object) -> bool:
 def _announce_memory(config: Config, fabric: Fabric) -> None:
     if isinstance(config, GanConfig) and fabric.is_global_zero:
         halved = fabric.strategy.precision.precision == PRECISIONS["bfloat16"]
-        memory = training_memory(config, "bfloat16" if halved else "float32", fabric.device.type)
+        share = override(config, {"train.batch_size": config.train.batch_size // fabric.world_size})
+        memory = training_memory(share, "bfloat16" if halved else "float32", fabric.device.type)
         print(memory.line(), flush=True)
 
 
@@ -204,46 +208,3 @@ def _check_shares(config: Config, devices: int) -> None:
     if devices > 1 and not isinstance(config, GanConfig):
         raise UserError(f"{config.name} on {devices} devices; expected 1: only GANs are shared out")
     check_batch(config.train.batch_size, devices)
-
-
-def _refuse_another(directory: Path, config: Config) -> None:
-    """Raises UserError where the directory is another experiment's; a GAN may come back with more steps."""
-    path = directory / "config.json"
-    if directory.exists() and not directory.is_dir():
-        raise UserError(f"{directory} is a file; expected a directory: take another --out")
-    if not path.exists():
-        others = [p.name for p in directory.glob("[!.]*")] if directory.exists() else []
-        if others:
-            raise UserError(
-                f"{directory} holds {others[0]} and no run; expected a new folder: take another --out"
-            )
-        return
-    try:
-        there = from_dict(json.loads(path.read_text()))
-    except (ValueError, RecursionError) as error:  # UserError is one
-        raise UserError(f"{path} is not a config of this version ({error}): take another --out") from None
-    if _identity(there) != _identity(config):
-        raise UserError(
-            f"{directory} holds a run of another config of {there.name!r}; expected that of {config.name!r} "
-            f"({_describe_difference(there, config)}): take another --out"
-        )
-
-
-def _describe_difference(there: Config, config: Config) -> str:
-    old, new = flatten(there), flatten(config)
-    changed = [key for key in old if key in new and old[key] != new[key]]
-    return ", ".join(f"{key} {old[key]!r} there, {new[key]!r} here" for key in changed[:3])
-
-
-def _claim(directory: Path, config: Config) -> None:
-    with replacing(directory / "config.json") as aside:
-        aside.write_text(json.dumps(to_dict(config), indent=1) + "\n")
-    restate(directory / "best", config)  # which may stay the best of more steps than it was made for
-
-
-def _identity(config: Config) -> dict[str, Any]:
-    """The settings but those that may change between two sittings of a run."""
-    # The rates of classifiers, and a decay at the end, depend on the number of steps.
-    fixed = not isinstance(config, GanConfig) or config.train.decay_steps
-    free = {"train.evaluate_every", "train.save_every", *(() if fixed else ("train.steps",))}
-    return {"": type(config)} | {key: value for key, value in flatten(config).items() if key not in free}

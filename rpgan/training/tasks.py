@@ -10,19 +10,19 @@ from rpgan.checkpoint import find
 from rpgan.config import ClassifierConfig, Config, GanConfig, InversionConfig
 from rpgan.datasets import load_dataset
 from rpgan.training.batches import batches
-from rpgan.training.classifier import ClassifierTask
+from rpgan.training.classifier import ClassifierTask, check_outputs
 from rpgan.training.gan import GanTask
-from rpgan.training.inversion import InversionTask, refuse_another_generator
+from rpgan.training.inversion import InversionTask
 
 Task = GanTask | ClassifierTask | InversionTask
 Batch = tuple[Tensor, Tensor]  # uint8 images, and labels or paths
 Parts = tuple[Task, str, Callable[[int, int], Iterable[Batch]]]  # task, provenance, batches of some steps
 
 
-def prepare(config: Config, fabric: Fabric, directory: Path, initial: Path | None, workers: int) -> Parts:
+def prepare(config: Config, fabric: Fabric, initial: Path | None, workers: int) -> Parts:
     """Builds the task of a config, and a function that loads the batches of the steps from start to stop."""
     if isinstance(config, InversionConfig):
-        return _on_generated_images(config, fabric, directory, initial)
+        return _on_generated_images(config, fabric, initial)
     return _on_data(config, fabric, initial, workers)
 
 
@@ -35,6 +35,7 @@ def _on_data(
     if isinstance(config, GanConfig):
         task = GanTask(config, fabric, held_out, initial)
     else:
+        check_outputs(config.outputs, dataset.all_labels())  # the held-out split may lack a class
         task = ClassifierTask(config, fabric, held_out)
 
     def load(start: int, stop: int) -> Iterable[Batch]:
@@ -43,10 +44,6 @@ def _on_data(
     return task, dataset.provenance, load
 
 
-def _on_generated_images(
-    config: InversionConfig, fabric: Fabric, directory: Path, initial: Path | None
-) -> Parts:
-    source = initial or find(config.generator)
-    refuse_another_generator(directory, source)
-    task = InversionTask(config, fabric, source)
+def _on_generated_images(config: InversionConfig, fabric: Fabric, initial: Path | None) -> Parts:
+    task = InversionTask(config, fabric, initial or find(config.generator))
     return task, task.provenance, task.batches
