@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -24,6 +25,7 @@ from rpgan.sweep import (
     run_sweep,
     table,
 )
+from rpgan.sweep.cluster import _refuse_what_never_fits
 from rpgan.sweep.trial import read_row, run_trial
 
 SCRIPT = Path(__file__).with_name("ray_script.py")
@@ -247,6 +249,14 @@ def test_points_do_not_take_the_name_of_a_sweep(tmp_path):
     (tmp_path / "instances.yml").write_text("- {experiment: mnist-rpgan}")
     with pytest.raises(UserError, match="named like the sweep"):
         read_sweep(tmp_path / "instances.yml")
+
+
+def test_a_trial_must_fit_one_machine_as_a_whole():
+    apart = [{"CPU": 64.0}, {"CPU": 2.0, "GPU": 1.0}]
+    ray = SimpleNamespace(nodes=lambda: [{"Alive": True, "Resources": has} for has in apart])
+    _refuse_what_never_fits(ray, {"CPU": 2.0, "GPU": 1.0})
+    with pytest.raises(UserError, match=r"wants 8 CPU, 1 GPU; .* 64 CPU, 0 GPU; 2 CPU, 1 GPU"):
+        _refuse_what_never_fits(ray, {"CPU": 8.0, "GPU": 1.0})
 
 
 def on_ray(tmp_path: Path, points: list[dict], *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -65,12 +65,14 @@ def _connected(address: str) -> Any:
 
 
 def _refuse_what_never_fits(ray: Any, wanted: dict[str, float]) -> None:
-    for name, amount in wanted.items():
-        most = max(node["Resources"].get(name, 0) for node in ray.nodes() if node["Alive"])
-        if amount > most:
-            raise UserError(
-                f"a trial wants {amount:g} {name}; expected at most {most:g}, the largest machine's"
-            )
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if not any(all(has.get(name, 0) >= amount for name, amount in wanted.items()) for has in machines):
+        each = "; ".join(_listed({name: has.get(name, 0) for name in wanted}) for has in machines)
+        raise UserError(f"a trial wants {_listed(wanted)}; expected at most what one machine has: {each}")
+
+
+def _listed(resources: dict[str, float]) -> str:
+    return ", ".join(f"{amount:g} {name}" for name, amount in resources.items())
 
 
 def _error_of(ray: Any, done: Any) -> str:
