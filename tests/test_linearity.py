@@ -72,7 +72,7 @@ def test_only_inception_and_50_000_images_make_an_fid(twins):
     counted = Moments.merged((twins.real,))
     counted.n = 50_000
     full = replace(twins, features="inception", n=50_000, real=counted)
-    assert full.results()["fid_50k_linear"].value == twins.looks["cifar10-linear"].distance
+    assert full.results()["fid_50k_linear"].value == twins.looks["cifar10-linear"].frechet.whole
     for lacking in (replace(full, n=5_000), replace(full, real=twins.real), replace(full, features="pixels")):
         assert "fid_50k_linear" not in lacking.results()
 

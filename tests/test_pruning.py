@@ -77,6 +77,11 @@ def test_the_estimate_makes_up_for_few_samples_where_their_mean_does_not(rng):
     assert abs(sum(estimates) / 20 - truth) < abs(sum(plain) / 20 - truth) / 2
 
 
+def test_the_estimate_wants_two_samples():
+    with pytest.raises(UserError, match="along 1 paths; expected at least 2"):
+        estimated_number(torch.ones(1, 3, 3))
+
+
 def test_functional_distances_are_mean_squared_changes_along_common_routes(generator, rng):
     twice = {"pixels": pixels, "doubled": lambda images: 2 * pixels(images)}
     found = likeness.functional_distances(generator, twice, 3, torch.Generator().manual_seed(4))

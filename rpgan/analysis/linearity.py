@@ -15,7 +15,15 @@ from rpgan.datasets import load_dataset
 from rpgan.images import all_distinct, to_uint8
 from rpgan.metrics.additivity import AFFINE, additivity_error, before_tanh
 from rpgan.metrics.features import Extractor, load_extractor
-from rpgan.metrics.frechet import GROUPS, Groups, Moments, distance_ratio, frechet_distance
+from rpgan.metrics.frechet import (
+    GROUPS,
+    Groups,
+    Jackknifed,
+    Moments,
+    distance_ratio,
+    frechet_distance,
+    jackknifed,
+)
 from rpgan.metrics.normality import Shape, shape_of
 from rpgan.models.generator import RandomPathGenerator, build_generator
 from rpgan.presets import resolve
@@ -97,8 +105,7 @@ class Look:
     additivity: float
     kept: int  # step of its training at which it was best
     steps: int  # of its training
-    distance: float  # Fréchet, to real images
-    groups: Groups  # of all of them
+    frechet: Jackknifed  # distance to real images, of all of them
     shape: Shape  # before the Tanh, as means over an 8×8 grid: a linear map, which keeps Gaussians
 
 
@@ -118,7 +125,7 @@ class Twins:
                 "generator": name,
                 "kept at step": f"{look.kept:,} of {look.steps:,}",
                 "deviation from additivity": f"{look.additivity:.1e}",
-                f"Fréchet distance ({self.features})": f"{look.distance:.1f}",
+                f"Fréchet distance ({self.features})": f"{look.frechet.whole:.1f}",
                 "components told from a Gaussian": f"{look.shape.bent_share:.0%}",
             }
 
@@ -130,27 +137,27 @@ class Twins:
         found = {
             "resnet_samples_distinct": Result(all_distinct(routed.images[:SAMPLES])),
             "resnet_is_additive": Result(max(routed.additivity, standard.additivity) < AFFINE),
-            "resnet_distance": Result(routed.distance, self.n, note=self.features),
-            "resnet_distance_standard": Result(standard.distance, self.n, note=self.features),
+            "resnet_distance": Result(routed.frechet.whole, self.n, note=self.features),
+            "resnet_distance_standard": Result(standard.frechet.whole, self.n, note=self.features),
             "resnet_standard_over_routed": self._ratio(standard, routed),
             "resnet_bent_share": Result(routed.shape.bent_share, self.n),
             "resnet_bent_share_standard": Result(standard.shape.bent_share, self.n),
         }
         if self.features == "inception" and self.n == self.real.n == 50_000:
-            found["fid_50k_linear"] = Result(routed.distance, self.n)
+            found["fid_50k_linear"] = Result(routed.frechet.whole, self.n)
         if plain := self.looks.get(WITH_ACTIVATIONS):
             found["resnet_over_activations"] = self._ratio(routed, plain)
         return found
 
     def _ratio(self, of: Look, to: Look) -> Result:
-        ratio, interval = distance_ratio(of.groups, to.groups, self.real)
+        ratio, interval = of.frechet.over(to.frechet)
         return Result(ratio, self.n, interval=interval, note=self.features)
 
     def about(self, profile: str) -> str:
         """Says in a sentence what the two differ in, or why there is nothing to see."""
         if self.looks.keys() >= set(TWINS):
             routed, standard = (self.looks[name] for name in TWINS)
-            ratio = standard.distance / routed.distance
+            ratio = standard.frechet.whole / routed.frechet.whole
             shares = routed.shape.bent_share, standard.shape.bent_share
             told = (
                 f"The distance of the standard twin is {ratio:.2f} times that of the routed generator, in "
@@ -163,7 +170,7 @@ class Twins:
                     "from there on: part of the ratio may be a training that went astray."
                 )
             if plain := self.looks.get(WITH_ACTIVATIONS):
-                over = routed.distance / plain.distance
+                over = routed.frechet.whole / plain.frechet.whole
                 told += f" The routed one's is {over:.2f} times that of the same RPGAN with activations."
             return told
         absent = [name for name in TWINS if not satisfies(name, resolve(name, profile))]
@@ -196,8 +203,7 @@ def compare(
         images, grids, made = _drawn(generator, extractor, n, rng)
         error = additivity_error(generator, 16, rng)
         steps = int(load_card(path)["steps"]), configs[name].train.steps
-        distance = frechet_distance(real, Moments.merged(made))
-        looks[name] = Look(images, error, *steps, distance, made, shape_of(grids))
+        looks[name] = Look(images, error, *steps, jackknifed(made, real), shape_of(grids))
     return Twins(features, n, real, looks)
 
 

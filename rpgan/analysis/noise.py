@@ -83,10 +83,13 @@ def damage(
             images = perturbed_images(generator, layer, alpha, trials)
             after = Seen.of(images.flatten(0, 1), yardstick.extractor)
             changes[:, layer, level] = before.apart(after).unflatten(1, images.shape[:2]).mean(-1)
-            frechet[layer, level] = yardstick.distance(after.features)
             if with_ratios:  # of the same latents as without noise, part by part
-                ratio, ends = yardstick.jackknifed(after.features).over(clean)
+                noisy = yardstick.jackknifed(after.features)
+                frechet[layer, level] = noisy.whole
+                ratio, ends = noisy.over(clean)
                 ratios[:, layer, level] = torch.tensor([ratio, *ends])
+            else:
+                frechet[layer, level] = yardstick.distance(after.features)
     by_kind = dict(zip(KINDS, changes, strict=True))
     return Damage(alphas, by_kind, frechet, clean.whole, ratios if with_ratios else None)
 

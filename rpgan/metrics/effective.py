@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rpgan.errors import UserError
 from rpgan.intervals import jackknife_error, t_interval
 
 SMALLEST = 1e-12  # of the largest distance, below which an eigenvalue is rounding
@@ -35,9 +36,12 @@ def estimated_number(
     """Returns the effective number from 1 to m that the mean of more samples tends to, and its 95 % interval.
 
     Chance spreads the eigenvalues of a mean of few samples, which makes their number too small, and drawing
-    samples anew makes it smaller still: the jackknife over the samples, two or more, corrects it instead.
+    samples anew makes it smaller still: the jackknife over the samples corrects it instead. Raises UserError
+    for fewer than two samples.
     """
     n, m = distances.shape[:2]
+    if n < 2:
+        raise UserError(f"distances along {n} paths; expected at least 2, which the jackknife compares")
     total = distances.double().sum(0)
     without = [effective_number((total - sample) / (n - 1)) for sample in distances.double()]
     value = n * effective_number(total / n) - (n - 1) * math.fsum(without) / n

@@ -54,12 +54,11 @@ def density_coverage(
     Raises UserError for sets of no more than k images or of different features.
     """
     x, y = _points(real, fake, k)
-    balls = np.concatenate([inside.sum(axis=1) for inside in _inside(y, x, k)])
-    nearest, _ = _neighbours(y, 1).kneighbors(x)
-    return DensityCoverage(
-        density=float(balls.mean() / k),
-        coverage=float(np.mean(nearest[:, 0] <= _radii(x, k))),
-    )
+    balls, reached = 0, np.zeros(len(x), dtype=bool)
+    for inside in _inside(y, x, k):
+        balls += int(inside.sum())
+        reached |= inside.any(axis=0)
+    return DensityCoverage(density=balls / (k * len(y)), coverage=float(reached.mean()))
 
 
 def _points(real: Tensor, fake: Tensor, k: int) -> tuple[Points, Points]:

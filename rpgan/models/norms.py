@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
 from rpgan.models.generator import RandomPathGenerator
+from rpgan.models.modes import full_float32
 
 
 def settle_norms(generator: RandomPathGenerator, batches: int, batch_size: int, rng: torch.Generator) -> None:
@@ -15,7 +16,8 @@ def settle_norms(generator: RandomPathGenerator, batches: int, batch_size: int, 
     Averaged weights need it: the running statistics of training are those of weights that they never were
     (Izmailov et al. 2018, section 3.2).
     """
-    update_bn(_drawn(generator, batches, batch_size, rng), _OfPaths(generator, rng))
+    with full_float32():
+        update_bn(_drawn(generator, batches, batch_size, rng), _OfPaths(generator, rng))
 
 
 def _drawn(
