@@ -20,6 +20,7 @@ from rpgan.results import Result
 
 Measure = Callable[[UInt8[Tensor, "n c h w"]], Mapping[str, Tensor]]  # images -> numbers (n, d) by name
 Shuffle = Callable[[Tensor, torch.Generator], Callable[[Tensor], Tensor]]
+MOST = 0.95  # of the permutations, whose largest index stays below the chance level
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,6 @@ def attribute(
     n: int,
     rng: torch.Generator,
     n_resamples: int = 1_000,
-    level: float = 0.95,
 ) -> Attribution:
     """Sobol indices of every bucket for everything measured, from n·(2b + 2) images for b buckets.
 
@@ -65,7 +65,7 @@ def attribute(
     plan = sobol.design(generator.bucket_sizes, n, rng)
     values = measured(generator, measure, plan)
     counts = sobol.resampling_counts(n, n_resamples, rng)
-    return Attribution(values, {name: sobol.estimated(v, counts, level) for name, v in values.items()})
+    return Attribution(values, {name: sobol.estimated(v, counts) for name, v in values.items()})
 
 
 def measured(
@@ -124,14 +124,14 @@ class Chance:
     p: dict[str, float]  # how often exchanged names make the buckets' totals differ as much as they do
 
 
-def chance(attribution: Attribution, n: int, rng: torch.Generator, level: float = 0.95) -> Chance:
+def chance(attribution: Attribution, n: int, rng: torch.Generator) -> Chance:
     """Chance levels of first-order indices and p values of unequal totals, from n permutations each.
 
     Totals differ by their deviation over their mean; the observed order counts as one of the permutations.
     """
     dealt, exchanged = (shuffled(attribution, shuffle, n, rng) for shuffle in (lots, labels))
     levels = {
-        name: float(torch.stack([null[name].first.max() for null in dealt]).quantile(level))
+        name: float(torch.stack([null[name].first.max() for null in dealt]).quantile(MOST))
         for name in attribution.names
     }
     p = {
@@ -165,18 +165,18 @@ def centre_of_mass(total: Float[Tensor, "*n buckets"]) -> Float[Tensor, "*n"]:
     return (total * buckets).sum(-1) / total.sum(-1)
 
 
-def centre(attribution: Attribution, names: Sequence[str], level: float = 0.95) -> Centre:
+def centre(attribution: Attribution, names: Sequence[str]) -> Centre:
     """Mean centre of mass of several properties, with a bootstrap interval."""
-    return _with_interval(*_mean_centres(attribution, names), level)
+    return _with_interval(*_mean_centres(attribution, names))
 
 
-def lag(attribution: Attribution, late: Sequence[str], early: Sequence[str], level: float = 0.95) -> Centre:
+def lag(attribution: Attribution, late: Sequence[str], early: Sequence[str]) -> Centre:
     """How many buckets later the mean centre of some properties lies than that of others, with an interval.
 
     Both sides share their bootstrap samples.
     """
     one, other = (_mean_centres(attribution, names) for names in (late, early))
-    return _with_interval(one[0] - other[0], one[1] - other[1], level)
+    return _with_interval(one[0] - other[0], one[1] - other[1])
 
 
 def _mean_centres(attribution: Attribution, names: Sequence[str]) -> tuple[Tensor, Tensor]:
@@ -186,12 +186,12 @@ def _mean_centres(attribution: Attribution, names: Sequence[str]) -> tuple[Tenso
     return values.mean(0), torch.stack([centre_of_mass(e.resampled.total) for e in chosen]).mean(0)
 
 
-def _with_interval(value: Tensor, resampled: Tensor, level: float) -> Centre:
-    low, high = central_interval(resampled, level)
+def _with_interval(value: Tensor, resampled: Tensor) -> Centre:
+    low, high = central_interval(resampled)
     return Centre(float(value), (float(low), float(high)))
 
 
-def left_to_last(attribution: Attribution, names: Sequence[str], level: float = 0.95) -> Result:
+def left_to_last(attribution: Attribution, names: Sequence[str]) -> Result:
     """The larger of the last two buckets' mean total indices for several properties, with an interval.
 
     The larger is taken in every bootstrap sample anew, so that the interval leans upwards.
@@ -201,7 +201,7 @@ def left_to_last(attribution: Attribution, names: Sequence[str], level: float = 
         torch.stack(totals).mean(0)[..., -2:].amax(-1)
         for totals in ([e.value.total for e in chosen], [e.resampled.total for e in chosen])
     )
-    low, high = central_interval(drawn, level)
+    low, high = central_interval(drawn)
     return Result(float(value), attribution.rows, interval=(float(low), float(high)))
 
 

@@ -19,9 +19,9 @@ class Profile:
     shares: Tensor  # float64 (layers,), summing to 1
     resampled: Tensor  # float64 (resamples, layers)
 
-    def interval(self, level: float = 0.95) -> tuple[Tensor, Tensor]:
+    def interval(self) -> tuple[Tensor, Tensor]:
         """Ends of the percentile interval of every share, (layers,) each."""
-        return central_interval(self.resampled, level)
+        return central_interval(self.resampled)
 
 
 def profile(
@@ -60,23 +60,23 @@ class Agreement:
     high: float
 
 
-def rank_agreement(a: Profile, b: Profile, level: float = 0.95) -> Agreement:
+def rank_agreement(a: Profile, b: Profile) -> Agreement:
     """Rank correlation of two profiles in [−1, 1], and its percentile interval over both bootstraps.
 
     Ties share their mean rank; a profile without any order has correlation 0. Raises UserError for profiles
     of other numbers of layers or resamples.
     """
-    return best_agreement([[(a, b)]], level)
+    return best_agreement([[(a, b)]])
 
 
-def best_agreement(choices: Sequence[Sequence[tuple[Profile, Profile]]], level: float = 0.95) -> Agreement:
+def best_agreement(choices: Sequence[Sequence[tuple[Profile, Profile]]]) -> Agreement:
     """The best choice's rank correlation, where the least one over the pairs of a choice counts.
 
     Every bootstrap sample chooses for itself. Raises UserError as rank_agreement does.
     """
     least = [torch.stack([_correlations(*pair) for pair in pairs]).amin(0) for pairs in choices]
     best = torch.stack(least).amax(0)
-    low, high = central_interval(best[1:], level)
+    low, high = central_interval(best[1:])
     return Agreement(float(best[0]), float(low), float(high))
 
 

@@ -25,10 +25,10 @@ class LayerDiversity:
     share: Tensor  # S_l/ΣS_l', summed over routes, of all buckets with a D
     resampled: dict[str, Tensor]  # (draws, n_buckets) of the bootstrap, mean and ratio_mean up to a factor
 
-    def share_interval(self, level: float = 0.95) -> tuple[Tensor, Tensor]:
+    def share_interval(self) -> tuple[Tensor, Tensor]:
         """Ends of the percentile bootstrap interval of `share` over routes."""
         sums = self.resampled["mean"]
-        return central_interval(sums / sums.nansum(1, keepdim=True), level, ignore_nan=True)
+        return central_interval(sums / sums.nansum(1, keepdim=True), ignore_nan=True)
 
     def places_held(self, places: Sequence[int]) -> float:
         """Share of the bootstrap's draws in which the largest share is where it is, and the least too.

@@ -69,10 +69,8 @@ def share_of_sums(
     part: Float[Tensor, "routes n_buckets"],
     whole: Float[Tensor, "routes n_buckets"],
     rng: torch.Generator,
-    n_resamples: int = 2_000,
-    level: float = 0.95,
 ) -> Share:
     """Divides sums over routes, so that a route counts by how much it changes; NaN where nothing changes."""
-    parts, wholes = resampled_sums(torch.stack([part, whole], dim=-1), rng, n_resamples).unbind(-1)
-    ends = central_interval(parts / wholes, level, ignore_nan=True)
+    parts, wholes = resampled_sums(torch.stack([part, whole], dim=-1), rng).unbind(-1)
+    ends = central_interval(parts / wholes, ignore_nan=True)
     return Share(part.double().sum(0) / whole.double().sum(0), *ends)
