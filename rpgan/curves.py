@@ -32,6 +32,12 @@ class Curve:
     scored: Sequence[int]  # steps
     scores: Mapping[str, Sequence[float]]  # name → value at each; the first one chose the checkpoint
 
+    def fits(self, card: Mapping[str, Any]) -> bool:
+        """Whether the score at the step of a checkpoint is the one that its card states."""
+        stated = card["scores"][0]
+        there = dict(zip(self.scored, self.scores.get(stated["name"], ()), strict=False))
+        return there.get(card["steps"]) == _short(stated["value"])
+
 
 def curve_path(name: str) -> Path:
     """Returns the committed file of an experiment."""

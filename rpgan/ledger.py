@@ -1,6 +1,5 @@
 """The claim ledger: what the paper states, what was found here, and a verdict that is computed."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -17,6 +16,7 @@ VERDICTS = (*JUDGED, "shown", "not attempted at this budget")
 KINDS = ("table", "figure", "number", "prose")
 SCALES = ("any", "paper", "given")
 SOURCES = ("paper", "carried over", "beyond")
+ROUNDING = 1e-9  # of a bound that is met exactly
 BOUNDS = ("greater", "less")  # rules that are asked of the whole of an interval
 # rules about the order of a list, asked of every draw
 ORDERS = ("largest", "smallest", "above", "mostly_above", "ranks")
@@ -62,7 +62,7 @@ class Ledger:
 
 def _within(value: Any, published: Any, tolerance: float | int) -> bool:
     pairs = list(zip(_numbers(value), _numbers(published), strict=True))
-    return all(math.isclose(v, p, rel_tol=tolerance, abs_tol=0) for v, p in pairs)
+    return all(abs(v - p) <= tolerance * abs(p) * (1 + ROUNDING) for v, p in pairs)
 
 
 def _ranks(value: Any, published: Any, least: float | int) -> bool:
@@ -84,10 +84,7 @@ def _mostly_above(value: Any, groups: Sequence[Sequence[int]]) -> bool:
 
 # name of a rule → (value, published, argument) → whether it holds; positions count from 1
 RULES: dict[str, Callable[[Any, Any, Any], bool]] = {
-    "within": _within,  # relative tolerance, element by element
-    "factor": lambda v, p, most: all(
-        1 / most <= a / b <= most for a, b in zip(_numbers(v), _numbers(p), strict=True)
-    ),
+    "within": _within,  # so large a part of what is published, element by element
     "greater": lambda v, p, bound: all(number > bound for number in _numbers(v)),
     "less": lambda v, p, bound: all(number < bound for number in _numbers(v)),
     "largest": lambda v, p, places: _highest(_numbers(v)) <= set(places),  # and none beside them as large

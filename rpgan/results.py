@@ -131,7 +131,8 @@ def show(value: Any, digits: int = 4) -> str:
         return f"{int(value):,}"
     if not isinstance(value, float):
         return str(value)
-    return f"{value:,.0f}" if 10**digits <= abs(value) < 1e15 else f"{value:.{digits}g}"
+    rounded = f"{value:.{digits}g}"
+    return f"{value:,.0f}" if 10**digits <= abs(float(rounded)) and abs(value) < 1e15 else rounded
 
 
 def show_value(result: Result, digits: int = 4) -> str:

@@ -75,6 +75,8 @@ def test_a_row_about_an_order_tells_of_its_draws() -> None:
     drawn = Measured([1, 2], orders={"1 2": 1_200, "2 1": 300})
     assert claims.draws_note(claim, drawn) == "holds in 80 % of 1,500 draws"
     assert claims.draws_note(CLAIM, Measured(2)) == ""
+    weaker = dataclasses.replace(CLAIM, rule={"within": 0.1}, order={"largest": [2]})
+    assert claims.draws_note(weaker, drawn) == "same order in 80 % of 1,500 draws"
 
 
 def test_counts_are_of_the_papers_statements_and_others_stand_apart() -> None:

@@ -108,6 +108,11 @@ def test_only_finite_plain_values_are_results(value: object) -> None:
         write_results(settings(COMMON, "01_x"), {"x": value})
 
 
+def test_what_rounds_up_to_another_digit_is_shown_in_full() -> None:
+    shown = [results.show(999.7, 3), results.show(9999.7), results.show(-9999.7)]
+    assert shown == ["1,000", "10,000", "-10,000"]
+
+
 def test_values_are_shown_with_four_digits_and_counts_in_full() -> None:
     assert results.show(102_400_000) == "102,400,000"
     assert results.show([0.123456, 2048.0, True]) == "0.1235, 2,048, yes"
@@ -201,7 +206,7 @@ def test_trainings_and_trials_that_a_chapter_reads_make_its_copy_outdated(
     for module in (receipts, obtain):
         monkeypatch.setattr(module, "runs_root", lambda: tmp_path / "runs")
     reading = write_notebook(
-        tmp_path, "01_x", PARAMETERS, 'obtain_generator("mnist-rpgan", gather(["twins"]))'
+        tmp_path, "01_x", PARAMETERS, 'import rpgan.sweep\nobtain_generator("mnist-rpgan", gather(["twins"]))'
     )
     other = write_notebook(tmp_path, "02_y", PARAMETERS, 'obtain_generator("sprites-rpgan")')
     trial = estimate.trials(reading, "paper", {})[0]
@@ -243,6 +248,38 @@ def test_what_a_notebook_depends_on_makes_its_copy_outdated(
     assert notebooks.outdated(notebook, "smoke", {}, tmp_path) == ["changed: versions"]
     results.results_path("smoke", "01_x").unlink()
     assert notebooks.outdated(notebook, "smoke", {}, tmp_path) == ["unfinished"]
+
+
+def test_what_the_paper_published_counts_for_chapters_that_show_it_and_its_rules_do_not(
+    tmp_path: Path,
+) -> None:
+    claims = tmp_path / "book" / "claims.yml"
+    claims.parent.mkdir()
+    text = (places.CHECKOUT / "book" / "claims.yml").read_text(encoding="utf-8")
+    showing = write_notebook(tmp_path, "01_x", PARAMETERS, 'load_ledger("claims.yml")')
+    other = write_notebook(tmp_path, "02_y", PARAMETERS)
+
+    def drafts(written: str) -> list[receipts.Receipt]:
+        claims.write_text(written, encoding="utf-8")
+        return [receipts.draft(notebook, "smoke", {}, tmp_path) for notebook in (showing, other)]
+
+    before = drafts(text)
+    published, rule = (drafts(text.replace(*pair)) for pair in (("22.79", "22.8"), ("less: ", "less:  ")))
+    assert [b.changes(a) for b, a in zip(before, published, strict=True)] == [["published"], []]
+    assert [b.changes(a) for b, a in zip(before, rule, strict=True)] == [[], []]
+
+
+def test_under_book_data_that_arrive_make_a_copy_outdated_and_curves_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notebook = write_notebook(tmp_path, "01_x", PARAMETERS)
+    monkeypatch.setenv("RPGAN_DATA", str(tmp_path / "data"))
+    before = {profile: receipts.draft(notebook, profile, {}, tmp_path) for profile in ("book", "paper")}
+    for name in ("data/results/curves/a.json", "data/cifar10/train/a.png"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("{}")
+    after = {profile: receipts.draft(notebook, profile, {}, tmp_path) for profile in before}
+    assert {p: before[p].changes(after[p]) for p in before} == {"book": ["data"], "paper": []}
 
 
 def test_results_of_another_run_make_a_copy_outdated(tmp_path: Path) -> None:

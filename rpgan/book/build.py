@@ -39,9 +39,10 @@ def book(
     """
     if run:
         notebooks.run([], profile, force=force, waiting=True, root=root, echo=echo)
-    staged = stage(profile, root)
-    echo(f"staged {staged}")
-    page = build(staged, "singlehtml" if single_page else "html")
+    with FileLock(build_root() / ".sphinx.lock"):  # two builds at once would clear each other's workshop away
+        staged = stage(profile, root)
+        echo(f"staged {staged}")
+        page = build(staged, "singlehtml" if single_page else "html")
     echo(f"built {page}")
     return page
 
@@ -154,11 +155,6 @@ def build(staged: Path, builder: str = "html") -> Path:
     The profile `book` goes to `_build/html`, others beside it, so that a test takes no reader's book away.
     Raises UserError with the warnings: every one of them is an error.
     """
-    with FileLock(build_root() / ".sphinx.lock"):  # two builds at once would clear each other's workshop away
-        return _built(staged, builder)
-
-
-def _built(staged: Path, builder: str) -> Path:
     for left in build_root().glob("sphinx*"):
         shutil.rmtree(left, ignore_errors=True)
     # After a kill the last build may still be at work: it must not write into this one.

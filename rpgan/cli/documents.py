@@ -6,6 +6,7 @@ import typer
 
 from rpgan.arguments import parse_assignments
 from rpgan.cli.options import Profile
+from rpgan.errors import UserError
 
 Force = Annotated[bool, typer.Option("--force", help="Also run chapters that did not change.")]
 
@@ -24,6 +25,8 @@ def run_command(
     """Execute notebooks by papermill, those that changed since their last run; results go to _build."""
     from rpgan.book import notebooks
 
+    if prepare_only and (parameters or force):
+        raise UserError("--prepare-only with -p or --force; expected neither: it executes nothing")
     if prepare_only:
         notebooks.prepare(chapters, profile)
     else:

@@ -1,6 +1,7 @@
 """Drawing: arrays in, matplotlib axes out. Nothing is computed here that a conclusion could rest on."""
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -21,6 +22,7 @@ PALETTE = [
     "#4a5568",
 ]  # told apart without red and green
 PAPER = "#58616f"  # the colour of what the paper published
+PADDING = 1  # pixels of an image between images
 
 
 LOOK: dict[Any, Any] = {
@@ -51,18 +53,18 @@ def plain_style() -> None:
     plt.rcParams.update(LOOK)
 
 
-def draw_sheet(ax: Axes, images: Tensor, columns: int, padding: int = 1, title: str = "") -> None:
+def draw_sheet(ax: Axes, images: Tensor, columns: int, title: str = "") -> None:
     """Draws uint8 images (n, c, h, w) as rows on a white sheet."""
-    sheet = tile(images, columns, padding).permute(1, 2, 0).numpy()
+    sheet = tile(images, columns, PADDING).permute(1, 2, 0).numpy()
     ax.imshow(sheet.squeeze(), cmap="gray", vmin=0, vmax=255)
     ax.set_title(title)
     ax.set_axis_off()
 
 
-def draw_variation(ax: Axes, grid: VariationGrid, padding: int = 1) -> None:
+def draw_variation(ax: Axes, grid: VariationGrid) -> None:
     """Draws the original at the left of one row a bucket, and the bucket's alternatives behind a gap."""
     rows = {f"bucket {b + 1}": row for b, row in grid.rows.items()}
-    cell, gap = draw_beside(ax, grid.original, rows, padding)
+    cell, gap = draw_beside(ax, grid.original, rows)
     others = max(len(row) for row in rows.values())
     ax.set_xticks(
         [grid.original.shape[-1] / 2, cell + gap + others * cell / 2],
@@ -70,13 +72,13 @@ def draw_variation(ax: Axes, grid: VariationGrid, padding: int = 1) -> None:
     )
 
 
-def draw_beside(ax: Axes, original: Tensor, rows: Mapping[str, Tensor], padding: int) -> tuple[int, int]:
+def draw_beside(ax: Axes, original: Tensor, rows: Mapping[str, Tensor]) -> tuple[int, int]:
     """Draws a uint8 image (c, h, w) at the left of rows of others, (k, c, h, w) by name, behind a gap.
 
     Returns the pixels from one image to the next and those of the gap.
     """
     size = original.shape[-1]
-    cell, gap = size + padding, size // 3
+    cell, gap = size + PADDING, size // 3
     columns = 1 + max(len(row) for row in rows.values())
     canvas = np.full((len(rows) * cell, columns * cell + gap, original.shape[0]), 255, np.uint8)
     for y, row in enumerate(rows.values()):
@@ -121,11 +123,13 @@ def draw_sheets(images: Mapping[str, Tensor], columns: int, ratio: float = 0.5) 
 def draw_variations(
     grids: Sequence[tuple[str, VariationGrid]], columns: int = 1, width: float = 7.0, ratio: float = 0.5
 ) -> Figure:
-    """Draws grids row by row, each under its title."""
-    figure, axes = stack_of(len(grids) // columns, columns, width, ratio)
-    for ax, (title, grid) in zip(axes, grids, strict=True):
+    """Draws grids row by row, each under its title; the last row may be short."""
+    figure, axes = stack_of(ceil(len(grids) / columns), columns, width, ratio)
+    for ax, (title, grid) in zip(axes, grids, strict=False):
         draw_variation(ax, grid)
         ax.set_title(title)
+    for unused in axes[len(grids) :]:
+        unused.set_axis_off()
     return figure
 
 

@@ -20,7 +20,6 @@ def draw_noisy(
     rows: UInt8[Tensor, "layers k c h w"],
     columns: Sequence[str] = (),
     title: str = "",
-    padding: int = 1,
 ) -> None:
     """Draws the image without noise at the left of a row for each layer, and the noisy ones behind a gap.
 
@@ -28,7 +27,7 @@ def draw_noisy(
     """
     k, size = rows.shape[1], rows.shape[-1]
     named_rows = {f"layer {y + 1}": row for y, row in enumerate(rows)}
-    cell, gap = draw_beside(ax, original, named_rows, padding)
+    cell, gap = draw_beside(ax, original, named_rows)
     places = [cell + gap + x * cell + size / 2 for x in range(k)]
     named = (places, columns) if columns else ([sum(places) / k], ["draws of noise"])
     ax.set_xticks([size / 2, *named[0]], ["α = 0" if columns else "original", *named[1]])
