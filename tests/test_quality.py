@@ -115,6 +115,11 @@ def test_a_further_pair_is_compared_by_its_distance_only(generator, tiny, rng):
     low, high = over([generator, generator])
     assert low < 1 < high
     assert over([other, generator])[0] > 1 > over([generator, other])[1]
+    pair, second = [other, generator], (replace(FEATURES, name="the-same"), every)
+    found = twins.distances_over_twin("lsun-rpgan", pair, [(FEATURES, every), second], 1_200, rng)
+    key = "lsun_distance_ratio"
+    assert [*found] == [key, f"{key}_two channels", f"{key}_the_same"]
+    assert found[key] is found[f"{key}_two channels"] and found[f"{key}_the_same"].value > 1
 
 
 def test_sets_are_independent_and_follow_the_generator_of_random_numbers(generator):

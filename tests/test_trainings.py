@@ -84,6 +84,13 @@ def test_equal_models_have_ratios_of_one_and_twice_the_time_shows_in_time_alone(
     assert low < 1 < high
 
 
+def test_a_training_that_others_slowed_down_takes_its_model_no_longer():
+    values = [10.0, 12.0, 11.0]
+    slowed = [*of("cifar10-rpgan", values[:2]), *of("cifar10-rpgan", values[2:], step_seconds=9.0)]
+    found = judged([*of("cifar10-gan", values), *slowed])
+    assert found.results()["training_time_ratio"] == found.results()["data_ratio"]
+
+
 def test_the_level_is_one_that_every_training_reaches():
     found = judged(of("cifar10-gan", [5.0, 6.0]) + of("cifar10-rpgan", [9.0, 5.5]))
     assert found.level == 9 and found.reaching().value == 0.5

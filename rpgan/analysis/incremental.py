@@ -214,6 +214,7 @@ def results(
     """What the ledger needs: sizes of the buckets before and after, and distances to real digits, all ten."""
     n, extended = len(seen.routes), seen.uniform["extended"]
     new = {name: along.share(NEW) for name, along in seen.uniform.items()}
+    each = [extended.share([digit]) for digit in NEW]
     return {
         "bucket_sizes": Result([size for stage in sizes for size in stage if size > 1]),
         "trained_instances": Result(len(changed.instances)),
@@ -221,7 +222,8 @@ def results(
         "old_digits_kept": Result(seen.old_digits_kept()),
         "new_path_share": Result(new_path_share(*sizes)),
         "new_digit_share": new["extended"],
-        "new_digit_shares": Result([seen.uniform["extended"].share([digit]).value for digit in NEW], n),
+        "new_digit_shares": Result([share.value for share in each], n),
+        "new_digit_least_share": min(each, key=lambda share: float(share.value)),
         "new_digit_share_by_path": Result([along.share(NEW).value for along in seen.kinds.values()]),
         "new_digit_share_fine_tuned": new["fine-tuned"],
         "new_digit_share_from_scratch": new["from scratch"],

@@ -17,7 +17,7 @@ from rpgan.models.generator import RandomPathGenerator, render
 from rpgan.models.modes import routed_by
 from rpgan.results import Result
 
-# Whose instances are compared; the two explorers differ in their activation alone.
+# Whose instances are compared; the two explorers differ in their activation and schedule.
 NETWORKS = ("cifar10-rpgan", "cifar10-explorer", "cifar10-explorer-relu", "sprites-rpgan", "mnist-rpgan")
 
 

@@ -21,6 +21,10 @@ def noise_at(factor: float) -> str:
     return f"noise × {factor:g}"
 
 
+def _stream(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
 @dataclass(frozen=True)
 class Roles:
     """Shares of the layers in changes of colour and of features, which two models are compared by."""
@@ -38,12 +42,19 @@ class Roles:
         exchange: Mapping[str, Float[Tensor, "layers routes"]],
         rng: torch.Generator,
     ) -> "Roles":
-        """Takes shares of changes of each kind, with bootstrap samples over draws of noise and over paths."""
-        by_noise = {kind: tuple(profile(level, rng) for level in noise[kind].unbind(1)) for kind in WORDS}
+        """Takes shares of changes of each kind, with bootstrap samples over draws of noise and over paths.
+
+        A sample has the same draws of noise at every level and in every kind of change, and the same paths.
+        """
+        of_noise, of_paths = torch.randint(2**31, (2,), generator=rng).tolist()
+        by_noise = {
+            kind: tuple(profile(level, _stream(of_noise)) for level in noise[kind].unbind(1))
+            for kind in WORDS
+        }
         routed = {
             kind: {
-                EXCHANGE: profile(exchange[kind], rng),
-                PER_CHANGE: profile(exchange[kind], rng, per=exchange["total"]),
+                EXCHANGE: profile(exchange[kind], _stream(of_paths)),
+                PER_CHANGE: profile(exchange[kind], _stream(of_paths), per=exchange["total"]),
             }
             for kind in WORDS
         }

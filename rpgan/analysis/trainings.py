@@ -1,8 +1,9 @@
 """RPGAN beside the standard GAN, and a learned beside a fixed Z, over independent trainings (section 4.2)."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -79,18 +80,20 @@ class Contest:
 
     def updates(self, kind: str) -> Spread:
         """Generator updates until a training reaches the level."""
-        return self._until(kind, lambda row: 1.0)
+        return self._until(kind)
 
     def times(self, kind: str) -> Spread:
-        """Seconds until a training reaches the level, of its own median time for an update."""
-        return self._until(kind, lambda row: row.step_seconds)
+        """Seconds until a training reaches the level, at its model's usual time for an update."""
+        return self._until(kind, self.step_seconds(kind))
 
-    def _until(self, kind: str, unit: Callable[[Training], float]) -> Spread:
-        reached = [
-            (first_reached(row.curve["steps"], row.curve["values"], self.level), unit(row))
-            for row in self.trainings[kind]
-        ]
-        return Spread(tuple(step * cost for step, cost in reached if step is not None))
+    def step_seconds(self, kind: str) -> float:
+        """Seconds of an update, the median over a model's trainings: other work slowed some of them down."""
+        return median(row.step_seconds for row in self.trainings[kind])
+
+    def _until(self, kind: str, cost: float = 1.0) -> Spread:
+        curves = [row.curve for row in self.trainings[kind]]
+        reached = [first_reached(curve["steps"], curve["values"], self.level) for curve in curves]
+        return Spread(tuple(step * cost for step in reached if step is not None))
 
     def reaching(self) -> Result:
         """Share of RPGAN's trainings that reach the mean of the standard GAN's best distances."""

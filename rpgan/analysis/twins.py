@@ -32,6 +32,21 @@ def distance_over_twin(
     return {f"{data}_distance_ratio": Result(ratio, n, "", interval, f"Fréchet, {extractor.name}")}
 
 
+def distances_over_twin(
+    experiment: str,
+    pair: Sequence[RandomPathGenerator],
+    measures: Sequence[tuple[Extractor, Moments]],
+    n: int,
+    rng: torch.Generator,
+) -> dict[str, Result]:
+    """The same in several sets of features, whose names stand behind the key; alone it is the first one's."""
+    found: dict[str, Result] = {}
+    for extractor, real in measures:
+        [(key, ratio)] = distance_over_twin(experiment, pair, extractor, real, n, rng).items()
+        found = {key: ratio} | found | {f"{key}_{extractor.name.replace('-', '_')}": ratio}
+    return found
+
+
 def _groups(generator: RandomPathGenerator, extractor: Extractor, n: int, rng: torch.Generator) -> Groups:
     groups = tuple(Moments() for _ in range(GROUPS))
     for number, group in enumerate(groups):

@@ -100,7 +100,7 @@ def draw_progress(contest: Contest) -> Figure:
     for kind in (RPGAN, STANDARD):
         for k, row in enumerate(contest.trainings.get(kind, ())):
             steps = np.asarray(row.curve["steps"])
-            for ax, unit in zip(axes, (1.0, row.step_seconds / 60), strict=True):
+            for ax, unit in zip(axes, (1.0, contest.step_seconds(kind) / 60), strict=True):
                 label = kind if k == 0 else None
                 ax.plot(
                     steps * unit, row.curve["values"], color=COLORS[kind], alpha=0.7, marker=".", label=label

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import seaborn as sns
 import torch
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from torch import Tensor
 
-from rpgan.plotting import draw_sheet
+from rpgan.plotting import draw_sheet, stack_of
 
 
 def draw_rows(ax: Axes, rows: Mapping[str, Tensor], columns: int, title: str = "") -> None:
@@ -23,3 +24,11 @@ def draw_rows(ax: Axes, rows: Mapping[str, Tensor], columns: int, title: str = "
     for k in range(1, len(rows) if each > 1 else 1):
         ax.axhline(height * k, color="white", linewidth=3)
     sns.despine(ax=ax, left=True, bottom=True)
+
+
+def draw_stack(sheets: Mapping[str, Mapping[str, Tensor]], columns: int, ratio: float) -> Figure:
+    """Draws such sheets under each other, each under its name."""
+    figure, axes = stack_of(len(sheets), ratio=ratio)
+    for ax, (title, rows) in zip(axes, sheets.items(), strict=True):
+        draw_rows(ax, rows, columns, title=title)
+    return figure
