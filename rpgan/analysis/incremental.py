@@ -158,10 +158,7 @@ def real_digits(
 def with_moving_statistics(
     generator: RandomPathGenerator, n_batches: int, batch_size: int, rng: torch.Generator
 ) -> RandomPathGenerator:
-    """A copy whose normalisation has seen batches of random paths, as it does where it is not frozen.
-
-    No weight changes; what moves are running means and variances, with the momentum of training.
-    """
+    """A copy with the same weights whose normalisation has seen batches of random paths, as in training."""
     moved = deepcopy(generator).train()
     for _ in range(n_batches):
         moved(moved.sample_paths(batch_size, rng))

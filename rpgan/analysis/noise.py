@@ -83,13 +83,11 @@ def damage(
             images = perturbed_images(generator, layer, alpha, trials)
             after = Seen.of(images.flatten(0, 1), yardstick.extractor)
             changes[:, layer, level] = before.apart(after).unflatten(1, images.shape[:2]).mean(-1)
-            if with_ratios:  # of the same latents as without noise, part by part
-                noisy = yardstick.jackknifed(after.features)
-                frechet[layer, level] = noisy.whole
+            noisy = yardstick.jackknifed(after.features) if with_ratios else None
+            frechet[layer, level] = noisy.whole if noisy else yardstick.distance(after.features)
+            if noisy:  # of the same latents as without noise, part by part
                 ratio, ends = noisy.over(clean)
                 ratios[:, layer, level] = torch.tensor([ratio, *ends])
-            else:
-                frechet[layer, level] = yardstick.distance(after.features)
     by_kind = dict(zip(KINDS, changes, strict=True))
     return Damage(alphas, by_kind, frechet, clean.whole, ratios if with_ratios else None)
 
@@ -224,10 +222,7 @@ def compare(
 def images_needed(
     layers: int, n: int, routed: int, sets: int, factors: int, levels: int = 0
 ) -> dict[str, int]:
-    """What `compare`, behind `damage` at some levels with the same n trials, makes and has measured.
-
-    `routed` is the number of images of each bucket in the groups of exchanged instances.
-    """
+    """What `compare` makes with `routed` images a bucket, behind `damage` at some levels of its trials."""
     swept, compared = layers * levels, layers * factors
     of_routed = layers * routed + sets * (layers + 1) * n
     seen = (1 + swept if levels else 0) + 1 + compared  # the images without noise each time
