@@ -13,7 +13,6 @@ from rpgan.results import Measured
 
 JUDGED = ("reproduced", "same order", "partly", "undecided", "not reproduced")
 VERDICTS = (*JUDGED, "shown", "not attempted at this budget")
-KINDS = ("table", "figure", "number", "prose")
 SCALES = ("any", "paper", "given")
 SOURCES = ("paper", "carried over", "beyond")
 ROUNDING = 1e-9  # of a bound that is met exactly
@@ -29,7 +28,6 @@ class Claim:
     id: str  # anchor on the ledger page
     experiment: str  # E1 … E17 of the companion's list, or "model"
     where: str  # version, table, figure or section
-    kind: str  # table | figure | number | prose
     claim: str  # the statement, in the companion's words
     published: Any  # value, list of values, or text where the paper gives no number
     result: str  # NOTEBOOK/key
@@ -192,7 +190,7 @@ def _claim(number: int, entry: Any) -> Claim:
     if wrong := sorted(given - set(known)) or [key for key in required if key not in given]:
         raise UserError(f"claim {name}: {', '.join(wrong)} missing or unknown; fields: {', '.join(known)}")
     claim = Claim(**entry)
-    for field_name, allowed in (("kind", KINDS), ("scale", SCALES), ("source", SOURCES)):
+    for field_name, allowed in (("scale", SCALES), ("source", SOURCES)):
         if getattr(claim, field_name) not in allowed:
             got = getattr(claim, field_name)
             raise UserError(f"claim {name}: {field_name} is {got!r}; expected one of {', '.join(allowed)}")

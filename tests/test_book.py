@@ -15,7 +15,7 @@ from rpgan.overrides import flatten
 from rpgan.places import CHECKOUT
 from rpgan.results import Measured
 
-CLAIM = Claim("a-claim", "E1", "Table 1", "table", "so it is", 2, "01_x/n", {"within": 0}, scale="any")
+CLAIM = Claim("a-claim", "E1", "Table 1", "so it is", 2, "01_x/n", {"within": 0}, scale="any")
 LEDGER = Ledger(
     {"01_x": "1. X", "02_y": "2. Y"}, (CLAIM, dataclasses.replace(CLAIM, id="b", result="02_y/n"))
 )

@@ -19,7 +19,6 @@ CLAIM = Claim(
     "speed",
     "E15",
     "section 4.5",
-    "number",
     "it is faster",
     2.2,
     "08_x/speed",
@@ -177,7 +176,6 @@ def write(tmp_path: Path, **changes: object) -> Path:
         "id": "a",
         "experiment": "E1",
         "where": "Table 1",
-        "kind": "table",
         "claim": "c",
         "published": 1,
         "result": "01_x/key",
@@ -194,7 +192,6 @@ def write(tmp_path: Path, **changes: object) -> Path:
     [
         ({"where": None}, "claim a: where missing"),
         ({"verdict": "reproduced"}, "claim a: verdict missing or unknown"),
-        ({"kind": "tables"}, "kind is 'tables'; expected one of table, figure"),
         ({"scale": "smoke"}, "scale is 'smoke'; expected one of any, paper"),
         ({"rule": {"near": 1}}, "no rule 'near'; rules: within"),
         ({"rule": {}}, "rule is empty"),

@@ -9,6 +9,7 @@ from torch import nn
 import rpgan
 from rpgan.analysis import model
 from rpgan.config import GeneratorConfig
+from rpgan.errors import UserError
 from rpgan.experiments import EXPERIMENTS
 from rpgan.models.generator import build_generator
 from rpgan.overrides import override
@@ -95,6 +96,12 @@ def test_equal_instances_give_equal_images():
     generator.buckets[1].instances[1].load_state_dict(generator.buckets[1].instances[0].state_dict())
     assert model.distinct_images(generator) == 6
     assert model.distinct_variations(generator, 1) == SMALL.bucket_sizes[1] - 1
+
+
+def test_more_paths_than_can_be_enumerated_are_refused_before_any_image_is_made():
+    many = build_generator(replace(SMALL, bucket_sizes=(40, 40, 40)))
+    with pytest.raises(UserError, match=r"64,000 paths .* at most 20,000 .* fewer instances"):
+        model.distinct_images(many)
 
 
 def test_strategies_deviate_by_rounding_only(rng):

@@ -9,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from rpgan import paths
 from rpgan.config import GanConfig, GeneratorConfig, standard_twin
+from rpgan.errors import UserError
 from rpgan.losses import all_pairs_diversity
 from rpgan.models.blocks import UpBlock
 from rpgan.models.bucket import STRATEGIES
@@ -34,6 +35,7 @@ TABLE_1 = {
     "anime-rpgan": Protocol(64, 6, 20, 1, 32, 2970.0),
     "lsun-rpgan": Protocol(128, 7, 20, 1, 16, 420.0),
 }  # as published in version 2
+ENUMERABLE = 20_000  # paths whose images are compared one by one
 IMAGES = {"cifar10-rpgan": 50_000, "anime-rpgan": 21_551, "lsun-rpgan": 3_033_042}  # of the training sets
 
 
@@ -128,7 +130,10 @@ def differ_in_routing_alone(routed: GanConfig, standard: GanConfig) -> bool:
 
 
 def distinct_images(generator: RandomPathGenerator) -> int:
-    """Number of different images among those of all paths of a generator small enough to enumerate."""
+    """Number of different images among those of all paths; UserError for more paths than `ENUMERABLE`."""
+    if (n := paths.count(generator.bucket_sizes)) > ENUMERABLE:
+        got = f"{n:,} paths through buckets of {generator.bucket_sizes}"
+        raise UserError(f"{got}; expected at most {ENUMERABLE:,} to enumerate: take fewer instances")
     return _distinct(generator, paths.enumerate_all(generator.bucket_sizes))
 
 
