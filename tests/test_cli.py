@@ -179,6 +179,14 @@ def test_a_mistake_is_one_line_with_what_was_got_and_what_to_do(run, saved, argu
     assert sorted(p.name for p in Path.cwd().iterdir()) == ["file", "saved"]
 
 
+def test_features_that_were_asked_for_and_are_not_there_are_a_failure(run, saved, monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "no-weights"))
+    status, out, err = run("evaluate", saved, "--n", 4, "--extractor", "inception")
+    assert status == 2 and "absent: inception: " in out
+    assert err.startswith("rpgan: nothing was measured in inception; ") and err.count("\n") == 1
+    assert run("evaluate", saved, "--n", 4, "--extractor", "pixels")[0] == 0
+
+
 def test_an_interruption_says_how_to_go_on(run, monkeypatch):
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

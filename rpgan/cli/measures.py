@@ -27,6 +27,11 @@ def evaluate_command(
     print(table(evaluation))
     if out is not None:
         save_json(evaluation, out)
+    if blind := sorted(set(extractors) - {score.extractor for score in evaluation.scores}):
+        raise UserError(
+            f"nothing was measured in {', '.join(blind)}; expected every extractor that was asked for; "
+            "the lines on what is absent say what to fetch"
+        )
 
 
 def reference_command(
