@@ -5,18 +5,15 @@ lives at the same time. Weights, gradients and the optimiser's moments are count
 are the copies of weights that the strategy `batched` makes on a GPU.
 """
 
-import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from rpgan.config import GanConfig, GeneratorConfig, InversionConfig
+from rpgan.living import peak_bytes
 from rpgan.losses import ADVERSARIAL
 from rpgan.models.bucket import copied_bytes
 from rpgan.models.discriminator import build_discriminator
@@ -84,7 +81,7 @@ def sampling_memory(config: GeneratorConfig, batch_size: int = RENDERED, device:
     """Memory of sampling in batches in float32, without the images that are kept; measured on CPUs only."""
     generator = _on_meta(config).eval()
     with torch.no_grad():
-        peak = _peak(lambda: _generated(generator, batch_size, torch.float32))
+        peak = peak_bytes(lambda: _generated(generator, batch_size, torch.float32))
     peak += max(_copies(generator, batch_size, device))
     return Memory({"weights": _weights(generator, config)}, {f"{batch_size} images are made": peak})
 
@@ -95,7 +92,7 @@ def inversion_memory(config: InversionConfig, generator: GeneratorConfig, device
     own, pixels = _bytes(inverter), config.train.evaluate_n * prod(config.image_shape)
     made = sampling_memory(generator, max(RENDERED, config.train.batch_size), device)
     _with_gradients(inverter)
-    reading = _peak(lambda: _read(inverter, config.train.batch_size).sum().backward())
+    reading = peak_bytes(lambda: _read(inverter, config.train.batch_size).sum().backward())
     kept = {
         "weights of the generator": made.kept["weights"],
         "weights of the classifiers": own,
@@ -111,7 +108,7 @@ def reading_memory(config: InversionConfig, batch_size: int = READ) -> Memory:
     """Memory of reading paths off images in batches."""
     inverter = _inverter_on_meta(config).eval()
     with torch.no_grad():
-        peak = _peak(lambda: _read(inverter, batch_size))
+        peak = peak_bytes(lambda: _read(inverter, batch_size))
     return Memory({"weights": _bytes(inverter)}, {f"{batch_size} images are read": peak})
 
 
@@ -166,9 +163,9 @@ def _phases(
     for module in (generator.to(dtype), discriminator.to(dtype)):
         _with_gradients(module)
     with torch.no_grad():
-        fakes = many + _peak(lambda: _generated(generator, n * d_steps, dtype))
-    learning = own + _peak(lambda: _d_step(config, discriminator, dtype))
-    fooling = few + own + _peak(lambda: _g_step(config, generator, discriminator, dtype))
+        fakes = many + peak_bytes(lambda: _generated(generator, n * d_steps, dtype))
+    learning = own + peak_bytes(lambda: _d_step(config, discriminator, dtype))
+    fooling = few + own + peak_bytes(lambda: _g_step(config, generator, discriminator, dtype))
     return {
         "the generator makes images": fakes,
         "the discriminator learns": learning,
@@ -210,40 +207,3 @@ def _g_step(
     discriminator.requires_grad_(False)
     discriminator(_generated(generator, config.train.batch_size, dtype)).sum().backward()
     discriminator.requires_grad_(True)
-
-
-def _peak(compute: Callable[[], object]) -> int:
-    with Living() as living:
-        compute()
-    return living.peak
-
-
-class Living(TorchDispatchMode):
-    """Counts the bytes of tensors that are made inside the block and still alive, and their largest sum."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = self.peak = 0
-        self.known: weakref.WeakSet[Any] = weakref.WeakSet()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        before = {id(s) for s in map(_storage, tree_leaves((args, kwargs))) if s is not None}
-        out = func(*args, **(kwargs or {}))
-        for storage in map(_storage, tree_leaves(out)):
-            if storage is not None and id(storage) not in before and storage not in self.known:
-                self._count(storage)
-        return out
-
-    def _count(self, storage: Any) -> None:
-        size = storage.nbytes()
-        self.known.add(storage)
-        self.now += size
-        self.peak = max(self.peak, self.now)
-        weakref.finalize(storage, self._forget, size)
-
-    def _forget(self, size: int) -> None:
-        self.now -= size
-
-
-def _storage(value: object) -> Any:
-    return value.untyped_storage() if isinstance(value, Tensor) and value.device.type == "meta" else None
