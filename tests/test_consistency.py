@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from rpgan.analysis.consistency import consistency
+from rpgan.presets import resolve
 
 FIRST, MIDDLE, LAST = [0.4, 0.3, 0.2, 0.1], [0.1, 0.4, 0.2, 0.3], [0.1, 0.2, 0.3, 0.4]
 
@@ -14,8 +15,9 @@ FIRST, MIDDLE, LAST = [0.4, 0.3, 0.2, 0.1], [0.1, 0.4, 0.2, 0.3], [0.1, 0.2, 0.3
 @dataclass
 class Row:
     diversity: dict[str, dict[str, list[float | None]]]
-    overrides: dict[str, Any] = field(default_factory=lambda: {"generator.bucket_sizes": [5] * 4})
+    overrides: dict[str, Any] = field(default_factory=lambda: {"generator.bucket_sizes": [5] * 5})
     semantic: str = "other²"
+    experiment: str = "cifar10-rpgan"
 
 
 def row(semantic, color, **kwargs):
@@ -28,31 +30,36 @@ def row(semantic, color, **kwargs):
 
 
 def test_statements_are_counted_over_trainings():
-    found = consistency([row(MIDDLE, LAST), row(MIDDLE, LAST), row(LAST, LAST), row(FIRST, MIDDLE)])
+    found = consistency([row(MIDDLE, LAST), row(MIDDLE, LAST), row(LAST, LAST), row(FIRST, MIDDLE)], "book")
     counts = {line["statement"]: (line["other²"], line["color"]) for line in found.table()}
     assert list(counts.values()) == [(2, 1), (3, 4), (1, 3), (1, 0)]
     assert found.n_in == (5,) * 4 and all(line["trainings"] == 4 for line in found.table())
 
 
 def test_results_are_means_over_trainings_whose_orders_tell_how_sure_they_are():
-    found = consistency([row(MIDDLE, LAST)] * 3).results(torch.Generator().manual_seed(0))
+    found = consistency([row(MIDDLE, LAST)] * 3, "book").results(torch.Generator().manual_seed(0))
     assert found["trainings_semantic_share"].value == pytest.approx(MIDDLE)
     assert found["trainings_semantic"].value == pytest.approx([1, 4, 2, 3])
     assert list(found["trainings_color"].orders) == ["1 2 3 4"], "all trainings alike, no other order"
     assert found["trainings_color_late"].value == 1 and found["trainings_color_late"].n == 3
-    split = consistency([row(MIDDLE, LAST), row(LAST, LAST)] * 3).results(torch.Generator().manual_seed(0))
+    split = consistency([row(MIDDLE, LAST), row(LAST, LAST)] * 3, "book").results(
+        torch.Generator().manual_seed(0)
+    )
     assert len(split["trainings_semantic"].orders) > 1, "trainings that differ leave the order open"
 
 
 def test_more_instances_may_go_with_more_in_the_last_bucket():
     rows = [row(MIDDLE, [0.5 - x, 0.2, 0.1, 0.2 + x]) for x in (0.0, 0.1, 0.2, 0.3, 0.4)]
     for n_in, each in zip((5, 10, 15, 20, 25), rows, strict=True):
-        each.overrides = {"generator.bucket_sizes": [n_in] * 4}
-    found = consistency(rows)
+        each.overrides = {"generator.bucket_sizes": [n_in] * 5}
+    found = consistency(rows, "book")
     grows = found.last_by_instances("color")
     assert grows.value == pytest.approx(1) and grows.interval[0] > 0 and grows.n == 5
-    assert consistency(rows[:3]).last_by_instances("color") is None, "three tell nothing"
-    assert consistency([rows[0]] * 5).last_by_instances("color") is None, "all of one size"
+    rows[4].overrides = {"seed": 1}
+    usual = resolve("cifar10-rpgan", "book").generator.bucket_sizes[0]
+    assert consistency(rows, "book").n_in == (5, 10, 15, 20, usual), "a row says what is not the experiment's"
+    assert consistency(rows[:3], "book").last_by_instances("color") is None, "three tell nothing"
+    assert consistency([rows[0]] * 5, "book").last_by_instances("color") is None, "all of one size"
 
 
 def test_trainings_that_cannot_be_compared_are_left_out():
@@ -60,6 +67,6 @@ def test_trainings_that_cannot_be_compared_are_left_out():
     other.diversity["own²"] = other.diversity["color"]
     single = row([0.5, 0.3, 0.2, None], LAST)
     whole = [row(MIDDLE, LAST)] * 2
-    assert consistency([*whole, other, single]).n_in == (5, 5)
-    assert consistency([*whole[:1], single, Row({})]) is None
-    assert consistency([]) is None
+    assert consistency([*whole, other, single], "book").n_in == (5, 5)
+    assert consistency([*whole[:1], single, Row({})], "book") is None
+    assert consistency([], "book") is None

@@ -8,8 +8,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from rpgan.config import GanConfig
 from rpgan.intervals import FEWEST, count_orders, rank_interval, resampled_sums
 from rpgan.metrics.shares import share
+from rpgan.presets import resolve
 from rpgan.results import Result, show_value
 
 COLOR = "color"
@@ -20,6 +22,8 @@ LATE = 2  # of the buckets, which the paper calls the last
 class Training(Protocol):
     """What a row of a sweep says of one training; see rpgan.sweep."""
 
+    @property
+    def experiment(self) -> str: ...
     @property
     def overrides(self) -> Mapping[str, Any]: ...
     @property
@@ -71,7 +75,7 @@ QUESTIONS = {  # the first two are the paper's about semantics, all but the firs
 class Consistency:
     """Layer diversity by measure, of trainings whose generators have the same number of buckets."""
 
-    n_in: tuple[int, ...]  # of each training, instances of its first bucket; 0 where its row does not say
+    n_in: tuple[int, ...]  # of each training, instances of its first bucket
     measures: Mapping[str, Diversities]
     semantic: str  # the measure to conclude from
 
@@ -134,17 +138,18 @@ class Consistency:
         return found
 
 
-def consistency(rows: Iterable[Training]) -> Consistency | None:
+def consistency(rows: Iterable[Training], profile: str) -> Consistency | None:
     """Sorts the trainings of a sweep; None where fewer than two have layer diversities that are numbers.
 
-    Left out are those with another number of buckets, or of other measures, than the first.
+    Left out are those with another number of buckets, or of other measures, than the first. `profile` is that
+    of the sweep: it says what a row does not override.
     """
     whole = [row for row in rows if row.diversity and all(map(_is_whole, row.diversity.values()))]
     alike = [row for row in whole if _shape(row) == _shape(whole[0])]
     if len(alike) < 2:
         return None
     return Consistency(
-        n_in=tuple(row.overrides.get("generator.bucket_sizes", (0,))[0] for row in alike),
+        n_in=tuple(_instances(row, profile) for row in alike),
         measures={
             name: Diversities(
                 *(
@@ -156,6 +161,12 @@ def consistency(rows: Iterable[Training]) -> Consistency | None:
         },
         semantic=alike[0].semantic,
     )
+
+
+def _instances(row: Training, profile: str) -> int:
+    config = resolve(row.experiment, profile, row.overrides)
+    assert isinstance(config, GanConfig)  # an experiment without a generator has no sweep
+    return config.generator.bucket_sizes[0]
 
 
 def _is_whole(forms: Mapping[str, Sequence[float | None]]) -> bool:
