@@ -21,7 +21,7 @@ from rpgan.experiments import EXPERIMENTS
 from rpgan.files import DAMAGED_ZIP, replacing
 from rpgan.metrics.color import histograms
 from rpgan.metrics.features import CLASSIFIERS, EXTRACTORS, Extractor, load_extractor
-from rpgan.metrics.frechet import Moments
+from rpgan.metrics.frechet import Moments, check_features
 from rpgan.places import COMMITTED, data_root
 
 BATCH = 500  # images in memory at once
@@ -162,7 +162,8 @@ def find_reference(
     Raises UserError where there is none of them, with what to fetch.
     """
     path = reference_path(data, image_shape)
-    if is_present(data):
+    own = data.name == "folder" and not path.exists()  # whose loader says best what it misses
+    if own or is_present(data):
         return measure_dataset(data, image_shape, n, seed, networks)
     if path.exists():
         return _of_these(load_reference(path), networks, path)
@@ -226,14 +227,14 @@ def write_reference(
 def available(
     names: Sequence[str], image: Tensor, device: str
 ) -> tuple[dict[str, Extractor], dict[str, str]]:
-    """Returns the extractors that are there and take such images, and why the others are not."""
+    """Returns the extractors that are there and fit such images, and why the others are left out."""
     networks, absent = {}, {}
     for name in names:
         if name.partition("@")[0] not in EXTRACTORS:
             raise UserError(f"unknown extractor {name!r}; expected one of {', '.join(EXTRACTORS)}")
         try:
             network = load_extractor(name, device)
-            network(image)
+            check_features(network(image))
             networks[name] = network
         except UserError as error:
             absent[name] = str(error)

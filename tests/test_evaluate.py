@@ -123,6 +123,24 @@ def test_shares_of_the_buckets_sum_to_one(model: Path) -> None:
         assert sum(v for k, v in shares.items() if name in k) == pytest.approx(1)
 
 
+def test_features_without_a_covariance_cost_no_other_score(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = Extractor("lpips-alex", lambda images: torch.zeros(len(images), 10_001))
+    monkeypatch.setitem(FAKE, "lpips-alex", wide)
+    evaluation = evaluate(model, 30, extractors=["lpips-alex", "pixels"])
+    assert "10,001 features" in evaluation.absent["lpips-alex"]
+    assert "frechet_pixels" in {score.name for score in evaluation.scores}
+
+
+def test_own_images_that_are_not_there_are_named(model: Path, tmp_path: Path) -> None:
+    assert "data.path is empty" in evaluate(model, 30, data="folder").absent["against real images"]
+    own = replace(CONFIG, data=DataConfig("folder", "faces"))
+    save_checkpoint(tmp_path / "own", build_generator(GENERATOR), own, {"steps": 0})
+    absent = evaluate(tmp_path / "own", 30).absent["against real images"]
+    assert "faces does not exist; expected a folder or a .zip of images" in absent
+
+
 @pytest.mark.tried("determinism", "an evaluation, twice", "the same scores")
 def test_the_same_seed_gives_the_same_scores(model: Path) -> None:
     first, again, other = (evaluate(model, 40, seed).scores for seed in (0, 0, 1))

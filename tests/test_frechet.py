@@ -117,6 +117,8 @@ def test_mistakes_are_named():
         Moments(normal(5, 3)).update(normal(5, 4))
     with pytest.raises(UserError, match="finite"):
         Moments(torch.tensor([[float("nan")], [0.0]]))
+    with pytest.raises(UserError, match=r"10,001 features an image; expected at most 10,000.*LPIPS"):
+        Moments(torch.zeros(2, 10_001))
 
 
 def test_groups_hold_all_images():

@@ -12,6 +12,16 @@ from rpgan.errors import UserError
 from rpgan.intervals import jackknife_error, t_interval
 
 GROUPS = 10  # that images are split into for a jackknife
+LARGEST = 10_000  # features whose covariance is taken: 0.8 GB in float64
+
+
+def check_features(features: Float[Tensor, "n d"]) -> None:
+    """Raises UserError where an image has too many features for a covariance, as some of LPIPS have."""
+    if features.shape[1] > LARGEST:
+        raise UserError(
+            f"{features.shape[1]:,} features an image; expected at most {LARGEST:,} for a covariance: "
+            "take another extractor (those of LPIPS compare pairs of images)"
+        )
 
 
 class Moments:
@@ -30,7 +40,11 @@ class Moments:
             self.update(features)
 
     def update(self, features: Float[Tensor, "n d"]) -> None:
-        """Adds a batch of any size; raises UserError for another number of features or one not finite."""
+        """Adds a batch of any size.
+
+        Raises UserError for another number of features, for one not finite and for more than `LARGEST`.
+        """
+        check_features(features)
         batch = features.detach().cpu().double().numpy()
         if len(batch) == 0:
             return
