@@ -16,7 +16,8 @@ from rpgan.analysis.variation import (
     variation_grids,
     varied_groups,
 )
-from rpgan.config import GeneratorConfig
+from rpgan.config import GeneratorConfig, standard_twin
+from rpgan.errors import UserError
 from rpgan.images import to_uint8
 from rpgan.models.generator import build_generator, render
 from rpgan.samples import write_grid
@@ -25,12 +26,14 @@ ROOT = Path(__file__).parent.parent
 SIZES = (4, 6, 1, 3)
 
 
+CONFIG = GeneratorConfig(
+    architecture="dcgan", image_shape=(1, 32, 32), widths=(6, 5, 4), bucket_sizes=SIZES, latent_dim=8
+)
+
+
 @pytest.fixture
 def generator():
-    config = GeneratorConfig(
-        architecture="dcgan", image_shape=(1, 32, 32), widths=(6, 5, 4), bucket_sizes=SIZES, latent_dim=8
-    )
-    return build_generator(config).eval()
+    return build_generator(CONFIG).eval()
 
 
 def test_a_grid_shows_what_its_instances_say(generator, rng):
@@ -42,6 +45,12 @@ def test_a_grid_shows_what_its_instances_say(generator, rng):
         chosen = grid.instances[bucket]
         assert len(chosen.unique()) == len(chosen) == len(row) and route[bucket] not in chosen
         assert torch.equal(row, to_uint8(render(generator, paths.vary(route, bucket, chosen))))
+
+
+def test_where_nothing_can_be_exchanged_that_is_said(rng):
+    twin = build_generator(standard_twin(CONFIG))
+    with pytest.raises(UserError, match=r"\(1, 1, 1, 1\) instances has one path.*several instances"):
+        variation_grid(twin, twin.sample_paths(1, rng)[0], 3, rng)
 
 
 def test_a_small_bucket_gives_all_its_alternatives(generator, rng):

@@ -8,6 +8,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from rpgan import paths as path
+from rpgan.errors import UserError
 from rpgan.images import all_distinct, to_uint8
 from rpgan.metrics.diversity import LayerDiversity, layer_diversity, sum_table
 from rpgan.models.generator import RandomPathGenerator, render
@@ -28,9 +29,15 @@ def variation_grid(
 ) -> VariationGrid:
     """Varies each bucket of one path over n distinct other instances, or over all there are (E1–E4).
 
-    All images come from one call, so that the beginnings that they share are computed once.
+    All images come from one call, so that the beginnings that they share are computed once. Raises UserError
+    where no bucket has another instance, as in a standard GAN.
     """
     sizes = generator.bucket_sizes
+    if not path.plural(sizes):
+        raise UserError(
+            f"a generator with buckets of {sizes} instances has one path, and nothing to vary; expected "
+            "several instances in a bucket"
+        )
     instances = {b: path.alternatives(route, b, sizes[b], n, rng) for b in path.plural(sizes)}
     routes = [route[None], *(path.vary(route, b, chosen) for b, chosen in instances.items())]
     original, *rows = to_uint8(render(generator, torch.cat(routes))).split([len(r) for r in routes])
