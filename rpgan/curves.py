@@ -14,7 +14,7 @@ from rpgan.checkpoint import load_card
 from rpgan.errors import UserError
 from rpgan.overrides import flatten, from_dict
 from rpgan.places import home
-from rpgan.presets import resolve
+from rpgan.presets import BOOK, resolve
 from rpgan.results import save
 
 WINDOWS = 100  # means of a loss that are kept
@@ -121,9 +121,13 @@ def _windows(n: int) -> list[range]:
 
 def _command(card: Mapping[str, Any]) -> str:
     config = from_dict(card["config"])
-    here, preset = flatten(config), flatten(resolve(config.name, "book"))
+    profile = "book" if config.name in BOOK else "paper"
+    here, preset = flatten(config), flatten(resolve(config.name, profile))
     changed = [f"{key}={json.dumps(value)}" for key, value in here.items() if value != preset.get(key)]
-    return shlex.join(["rpgan", "train", config.name, *(part for c in changed for part in ("--set", c))])
+    other = [] if profile == "book" else ["--profile", profile]
+    return shlex.join(
+        ["rpgan", "train", config.name, *other, *(part for c in changed for part in ("--set", c))]
+    )
 
 
 def _short(value: float) -> float:

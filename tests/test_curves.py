@@ -54,6 +54,12 @@ def test_the_command_says_what_was_changed():
     assert thin(log(), CARD).command == ("rpgan train mnist-rpgan --set train.steps=600 --set train.ema=0.5")
 
 
+def test_the_command_of_a_training_of_the_paper_alone_names_its_profile():
+    config = to_dict(resolve("lsun-rpgan", "paper", {"train.steps": 600}))
+    command = thin(log(), CARD | {"config": config}).command
+    assert command == "rpgan train lsun-rpgan --profile paper --set train.steps=600"
+
+
 @pytest.mark.parametrize("entries", [log(until=300), [{**e, "scores": []} for e in log() if "scores" in e]])
 def test_the_log_of_another_training_is_refused(entries):
     with pytest.raises(UserError, match=r"step 400; expected 2.5.*another training"):
