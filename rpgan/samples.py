@@ -11,19 +11,18 @@ from rpgan.analysis.variation import variation_grid
 from rpgan.checkpoint import load_generator
 from rpgan.errors import UserError
 from rpgan.files import replacing
-from rpgan.images import save_png, tile, to_uint8
-from rpgan.models.generator import render
+from rpgan.images import save_png, tile
+from rpgan.models.draws import images_of
 
 
-def write_samples(model: str | Path, n: int, seed: int, out: Path) -> None:
+def write_samples(model: str | Path, n: int, seed: int, out: Path, device: str = "cpu") -> None:
     """Draws n paths and writes their images: a PNG sheet, or an NPZ of `images` (n, h, w, c) and `paths`."""
     if out.suffix not in WRITERS:
         raise UserError(f"--out {out}; expected a name that ends in {' or '.join(WRITERS)}")
-    generator = load_generator(model)
+    generator = load_generator(model).to(device)
     rng = torch.Generator().manual_seed(seed)
     paths, latents = generator.sample_paths(n, rng), generator.sample_latents(n, rng)
-    images = to_uint8(render(generator, paths, latents))
-    WRITERS[out.suffix](out, images, paths)
+    WRITERS[out.suffix](out, images_of(generator, paths, latents), paths)
 
 
 def _write_png(out: Path, images: Tensor, paths: Tensor) -> None:

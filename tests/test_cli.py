@@ -13,6 +13,7 @@ from rpgan import cli
 from rpgan.checkpoint import load_card, load_generator, save_checkpoint
 from rpgan.cli import COMMANDS
 from rpgan.images import to_uint8
+from rpgan.models import draws
 from rpgan.models.generator import render
 
 
@@ -100,6 +101,19 @@ def test_a_grid_is_a_picture(run, saved):
         2,
         "rpgan: --out grid.npz; expected a name that ends in .png\n",
     )
+
+
+@pytest.mark.parametrize("command", ["sample", "grid", "evaluate"])
+def test_a_seed_beyond_64_bits_is_refused(run, saved, command):
+    status, _, err = run(command, saved, "--seed", 2**64)
+    assert status == 2 and "seed" in err
+
+
+def test_images_are_the_same_whatever_part_is_floats_at_a_time(generator, monkeypatch, rng):
+    routes = generator.sample_paths(7, rng)
+    whole = draws.images_of(generator, routes, None)
+    monkeypatch.setattr(draws, "PART", 3)
+    assert torch.equal(draws.images_of(generator, routes, None), whole)
 
 
 def test_the_seed_decides_the_samples(run, saved):

@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from rpgan.cli.options import Device, Extractors, Model
+from rpgan.cli.options import Device, Extractors, Model, Seed
 from rpgan.errors import UserError
 
 
 def evaluate_command(
     model: Model,
     n: Annotated[int, typer.Option("--n", help="Generated images.", min=2)] = 5_000,
-    seed: Annotated[int, typer.Option(help="Seed of the paths and of the real images.")] = 0,
+    seed: Seed = 0,
     data: Annotated[str, typer.Option(help="Data set to compare with; the model's own by default.")] = "",
     extractors: Extractors = [],  # noqa: B006
     device: Device = "auto",
@@ -39,7 +39,7 @@ def reference_command(
         str, typer.Argument(help="An experiment, whose data set and image size are taken.")
     ],
     n: Annotated[int, typer.Option("--n", help="Training images.", min=2)] = 50_000,
-    seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
+    seed: Seed = 0,
     extractors: Extractors = [],  # noqa: B006
     device: Device = "auto",
 ) -> None:

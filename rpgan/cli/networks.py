@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from rpgan.arguments import parse_assignments
-from rpgan.cli.options import Device, Model, Profile, Sets
+from rpgan.cli.options import Device, Model, Profile, Seed, Sets
 
 
 def train_command(
@@ -24,7 +24,12 @@ def train_command(
     devices: Annotated[
         int, typer.Option(help="GPUs, or processes on CPUs, that share every batch of a GAN.", min=1)
     ] = 1,
-    workers: Annotated[int, typer.Option(help="Processes that decode images of large folders.", min=0)] = 0,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Processes that decode images of large sets; by default cores of a GPU's machine.", min=0
+        ),
+    ] = None,
 ) -> None:
     """Train an experiment; the same command again continues an interrupted run."""
     from lightning_fabric.utilities.rank_zero import rank_zero_only
@@ -41,24 +46,24 @@ def train_command(
 def sample_command(
     model: Model,
     n: Annotated[int, typer.Option("--n", help="Number of images.", min=1)] = 64,
-    seed: Annotated[int, typer.Option(help="Seed of the paths.", min=0, max=2**63 - 1)] = 0,
+    seed: Seed = 0,
     out: Annotated[
         Path, typer.Option(help="A .png sheet, or .npz with uint8 images (n, h, w, c) and paths.")
     ] = Path("samples.png"),
+    device: Device = "auto",
 ) -> None:
     """Generate images of a trained generator."""
+    from rpgan.device import find_device
     from rpgan.samples import write_samples
 
-    write_samples(model, n, seed, out)
+    write_samples(model, n, seed, out, find_device(device).type)
     print(f"{n:,} images of {model}: {out}")
 
 
 def grid_command(
     model: Model,
     n: Annotated[int, typer.Option("--n", help="Other instances shown a bucket.", min=1)] = 8,
-    seed: Annotated[
-        int, typer.Option(help="Seed of the path and the alternatives.", min=0, max=2**63 - 1)
-    ] = 0,
+    seed: Seed = 0,
     out: Annotated[Path, typer.Option(help="A .png file.")] = Path("grid.png"),
 ) -> None:
     """Draw a variation grid: one path, each bucket varied in a row."""

@@ -13,7 +13,13 @@ PART = 10_000  # images that are floats at a time: 2 GB of 128 pixels
 
 def draw(generator: RandomPathGenerator, n: int, rng: torch.Generator) -> UInt8[Tensor, "n c h w"]:
     """Draws n uniform paths, and Gaussian latents where the generator takes them, and renders them."""
-    routes, latents = generator.sample_paths(n, rng), generator.sample_latents(n, rng)
+    return images_of(generator, generator.sample_paths(n, rng), generator.sample_latents(n, rng))
+
+
+def images_of(
+    generator: RandomPathGenerator, routes: Int64[Tensor, "n n_buckets"], latents: Tensor | None
+) -> UInt8[Tensor, "n c h w"]:
+    """Renders paths, of which a part is floats at a time."""
     parts = [None] * len(routes.split(PART)) if latents is None else latents.split(PART)
     pairs = zip(routes.split(PART), parts, strict=True)
     return torch.cat([to_uint8(render(generator, r, z)) for r, z in pairs])
