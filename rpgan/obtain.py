@@ -201,7 +201,7 @@ def train_experiment(
     *,
     directory: Path | None = None,
     device: str = "auto",
-    workers: int = 0,
+    workers: int | None = None,
     devices: int = 1,
 ) -> Path:
     """Trains an experiment, and before it the one that it builds on; returns its best checkpoint."""

@@ -13,12 +13,13 @@ import torch
 from PIL import Image
 
 from rpgan.config import DataConfig
-from rpgan.datasets import DATASETS, archive, folder, load_dataset
+from rpgan.datasets import DATASETS, archive, folder, is_decoded_on_demand, load_dataset
 from rpgan.datasets.folder import FolderImages
-from rpgan.datasets.memory import MemoryImages
+from rpgan.datasets.memory import MemoryImages, keep_classes
 from rpgan.datasets.mnist import read_idx
 from rpgan.errors import UserError
 from rpgan.places import data_root
+from rpgan.training.batches import loading_processes
 
 RNG = np.random.default_rng(0)
 SHAPE = (3, 8, 8)
@@ -220,6 +221,10 @@ def test_folder_zip_and_uncached_agree(tmp_path: Path, monkeypatch: pytest.Monke
         assert labels.tolist() == [0, 0, 1] == dataset.all_labels().tolist()
         assert dataset.class_names == ("a", "b") and len(dataset) == 3
         assert "3 images" in dataset.provenance and "JPEG" not in dataset.provenance
+    assert [is_decoded_on_demand(dataset) for dataset in loaded] == [False] * 2 + [True] * 2
+    some = keep_classes(loaded[2], [0])
+    assert loading_processes(some, "cuda") >= 1 and loading_processes(some, "cuda", 10_000) == 0
+    assert loading_processes(some, "cpu") == loading_processes(loaded[0], "cuda") == 0
 
 
 def test_second_load_reads_the_cache(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,10 +5,11 @@ from functools import partial
 
 from rpgan.config import DataConfig
 from rpgan.datasets import colored, folder, mnist, public, sprites
-from rpgan.datasets.memory import ImageDataset, keep_classes
+from rpgan.datasets.memory import ImageDataset, Subset, keep_classes
+from rpgan.datasets.pictures import Pictures
 from rpgan.errors import UserError
 
-__all__ = ["DATASETS", "SPLITS", "ImageDataset", "Loader", "load_dataset"]
+__all__ = ["DATASETS", "SPLITS", "ImageDataset", "Loader", "is_decoded_on_demand", "load_dataset"]
 
 Loader = Callable[[DataConfig, tuple[int, ...], str], ImageDataset]
 
@@ -41,3 +42,9 @@ def load_dataset(data: DataConfig, image_shape: tuple[int, ...], split: str) -> 
         raise UserError(f"image_shape = {image_shape}; expected (1 or 3 channels, height, width)")
     dataset = DATASETS[data.name](data, image_shape, split)
     return keep_classes(dataset, data.classes) if data.classes else dataset
+
+
+def is_decoded_on_demand(dataset: ImageDataset) -> bool:
+    """Whether images are decoded each time they are asked for, rather than held in memory or drawn."""
+    whole = dataset.whole if isinstance(dataset, Subset) else dataset
+    return isinstance(whole, (folder.FolderImages, Pictures))

@@ -1,5 +1,6 @@
 """Batches and random draws that are functions of (seed, step), so that a resume needs no stored state."""
 
+import os
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
@@ -7,7 +8,9 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from rpgan.datasets import ImageDataset
+from rpgan.datasets import ImageDataset, is_decoded_on_demand
+
+MOST_LOADING = 8  # processes that load batches for one training
 
 
 def step_rng(seed: int, step: int, stream: int = 0) -> torch.Generator:
@@ -58,6 +61,17 @@ def batches(
     """Loads (uint8 images, labels) of the steps from start to stop, of each batch all rows or some."""
     sampler = StepSampler(len(dataset), batch_size, seed, start, stop, rows)
     return DataLoader(dataset, batch_sampler=sampler, collate_fn=_as_loaded, num_workers=workers)  # type: ignore[arg-type]
+
+
+def loading_processes(dataset: ImageDataset, device: str, trainings: int = 1) -> int:
+    """Returns how many processes load batches beside each of the trainings on this machine.
+
+    None where images lie in memory, and none on CPUs, whose cores the training takes. On a GPU, images that
+    are decoded on demand would keep it waiting: as many as there are cores for, up to `MOST_LOADING`.
+    """
+    if device == "cpu" or not is_decoded_on_demand(dataset):
+        return 0
+    return min(MOST_LOADING, (os.cpu_count() or 1) // trainings)
 
 
 def _as_loaded(batch: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:

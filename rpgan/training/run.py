@@ -40,7 +40,7 @@ def train(
     directory: Path,
     *,
     device: str = "auto",
-    workers: int = 0,
+    workers: int | None = None,
     initial: Path | None = None,
     devices: int = 1,
 ) -> Path:
@@ -49,7 +49,8 @@ def train(
     The directory holds `config.json`, `state.pt` (what a resume needs), `log.jsonl`, TensorBoard events,
     `samples/STEP.png`, `best/` and `last/` (checkpoints). `initial` is the checkpoint of the experiment that
     the config starts from, or whose images it reads. Several devices share every batch of a GAN, one process
-    each, and make the steps that one would; between two sittings their number may change. Raises UserError
+    each, and make the steps that one would; between two sittings their number may change. `workers` are the
+    processes that load images beside the training, by default `loading_processes`. Raises UserError
     where the directory holds another experiment or more steps, and where a loss is no longer a number.
     """
     refuse_another(directory, config)

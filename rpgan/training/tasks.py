@@ -9,7 +9,7 @@ from torch import Tensor
 from rpgan.checkpoint import find
 from rpgan.config import ClassifierConfig, Config, GanConfig, InversionConfig
 from rpgan.datasets import load_dataset
-from rpgan.training.batches import batches
+from rpgan.training.batches import batches, loading_processes
 from rpgan.training.classifier import ClassifierTask, check_outputs
 from rpgan.training.gan import GanTask
 from rpgan.training.inversion import InversionTask
@@ -19,7 +19,7 @@ Batch = tuple[Tensor, Tensor]  # uint8 images, and labels or paths
 Parts = tuple[Task, str, Callable[[int, int], Iterable[Batch]]]  # task, provenance, batches of some steps
 
 
-def prepare(config: Config, fabric: Fabric, initial: Path | None, workers: int) -> Parts:
+def prepare(config: Config, fabric: Fabric, initial: Path | None, workers: int | None) -> Parts:
     """Builds the task of a config, and a function that loads the batches of the steps from start to stop."""
     if isinstance(config, InversionConfig):
         return _on_generated_images(config, fabric, initial)
@@ -27,7 +27,7 @@ def prepare(config: Config, fabric: Fabric, initial: Path | None, workers: int) 
 
 
 def _on_data(
-    config: GanConfig | ClassifierConfig, fabric: Fabric, initial: Path | None, workers: int
+    config: GanConfig | ClassifierConfig, fabric: Fabric, initial: Path | None, workers: int | None
 ) -> Parts:
     image_shape = config.generator.image_shape if isinstance(config, GanConfig) else config.image_shape
     dataset, held_out = (load_dataset(config.data, image_shape, split) for split in ("train", "test"))
@@ -37,6 +37,9 @@ def _on_data(
     else:
         check_outputs(config.outputs, dataset.all_labels())  # the held-out split may lack a class
         task = ClassifierTask(config, fabric, held_out)
+
+    if workers is None:
+        workers = loading_processes(dataset, fabric.device.type, fabric.world_size)
 
     def load(start: int, stop: int) -> Iterable[Batch]:
         return batches(dataset, task.batch_size, config.seed, start, stop, workers, task.rows)
