@@ -121,10 +121,13 @@ def _gan(config: GanConfig, there: bool, device: str) -> Takes:
 
 
 def gan_disk(config: GanConfig) -> int:
-    """Bytes of a generator's run: the state of all networks with Adam's moments, and two checkpoints."""
+    """Bytes of a generator's run at its largest: two checkpoints, and two states while one is written anew.
+
+    A state is all networks with Adam's moments, and the averaged generator.
+    """
     generator, discriminator = _gan_parameters(config)
-    checkpoints_and_average = 2 + (config.train.ema > 0)
-    return FLOAT * (3 * (generator + discriminator) + checkpoints_and_average * generator)
+    state = 3 * (generator + discriminator) + (config.train.ema > 0) * generator
+    return FLOAT * (2 * generator + 2 * state)
 
 
 def _gan_parameters(config: GanConfig) -> tuple[int, int]:
@@ -153,7 +156,7 @@ def _inversion(config: InversionConfig, generator: GeneratorConfig, there: bool,
         generated=config.train.batch_size,
         operations=0.0 if there else inversion_step_operations(config, generator),
         memory=reading_memory(config) if there else inversion_memory(config, generator, device),
-        disk=FLOAT * (3 + 2) * parameters,
+        disk=FLOAT * (2 + 2 * 3) * parameters,
     )
 
 

@@ -51,6 +51,16 @@ WASSERSTEIN = replace(NO_DIVERSITY, name="wgan-gp")
 RELEASED = TrainConfig(steps=12_000, g_lr=2e-4, d_lr=2e-4, features="mnist-cnn")
 # The DCGANs have the others' hyperparameters (appendix A), which leaves out how long digits take.
 COLORED = TrainConfig(steps=RELEASED.steps, features="mnist-cnn")
+# A state of the largest generator takes 9 GB: it is written every few minutes, as seldom as it is scored.
+LSUN = TrainConfig(
+    steps=250_000,
+    batch_size=16,
+    d_steps=1,
+    evaluate_every=5_000,
+    save_every=5_000,
+    features="inception",
+    evaluate_n=10_000,
+)
 # The paper has no such model: small enough for a web page.
 EXPLORER = GanConfig(
     "cifar10-explorer",
@@ -186,27 +196,21 @@ EXPERIMENTS: dict[str, Config] = {
             DataConfig("lsun-bedroom"),
             RESNET_128,
             DISCRIMINATOR_128,
-            train=TrainConfig(
-                steps=250_000, batch_size=16, d_steps=1, features="inception", evaluate_n=10_000
-            ),
+            train=LSUN,
         ),
         GanConfig(
             "lsun-gan",
             DataConfig("lsun-bedroom"),
             standard_twin(RESNET_128),
             DISCRIMINATOR_128,
-            train=TrainConfig(
-                steps=250_000, batch_size=16, d_steps=1, features="inception", evaluate_n=10_000
-            ),
+            train=LSUN,
         ),  # the paper has no such model: what its images of LSUN are compared with
         GanConfig(
             "lsun-v1-rpgan",
             DataConfig("lsun-bedroom"),
             replace(RESNET_128, bucket_sizes=(10,) * 7),
             DISCRIMINATOR_128,
-            train=TrainConfig(
-                steps=250_000, batch_size=16, d_steps=1, features="inception", evaluate_n=10_000
-            ),
+            train=LSUN,
         ),  # of the paper's first version
         ClassifierConfig("mnist-cnn", DataConfig("mnist")),
         ClassifierConfig(

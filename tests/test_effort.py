@@ -25,7 +25,7 @@ def test_a_training_is_counted_in_steps_images_and_copies_of_its_weights():
     assert row["generated images"] == 7 * (3 + 1) * 5
     assert row["parameters of all networks"] == generator + discriminator
     assert row["memory, GiB"] == round(training_memory(config).peak / 2**30, 3) > 0
-    assert row["disk, GiB"] == round(4 * (6 * generator + 3 * discriminator) / 2**30, 3)
+    assert row["disk, GiB"] == round(4 * (2 * generator + 2 * (4 * generator + 3 * discriminator)) / 2**30, 3)
 
 
 def test_hours_are_operations_at_the_assumed_rate():
@@ -55,7 +55,7 @@ def test_path_classifiers_are_counted_with_the_images_that_they_read():
     assert (row["real images"], row["generated images"]) == (0, 5 * 10**9)
     assert row["parameters of all networks"] == parameters
     assert row["memory, GiB"] == round(inversion_memory(config, generator).peak / 2**30, 3) > 0
-    assert row["disk, GiB"] == round(4 * 5 * parameters / 2**30, 3)
+    assert row["disk, GiB"] == round(4 * 8 * parameters / 2**30, 3)
     operations = 10**9 * inversion_step_operations(config, generator)
     assert row["GPU hours at 10 TFLOP/s"] == round(operations / 1e13 / 3600, 2) > 0
 
