@@ -92,7 +92,7 @@ def test_a_twin_that_was_best_before_its_end_is_said_to_have_gone_astray(twins):
         look = replace(twins.looks[name], kept=kept, steps=steps)
         told = replace(twins, looks={**twins.looks, name: look})
         assert (f"best at step {kept} of {steps} and worse" in told.about("smoke")) is said
-        assert [row["kept at step"] for row in told.rows()][1] == f"{kept} of {steps}"
+        assert [row["kept at step, of those set"] for row in told.rows()][1] == f"{kept} of {steps}"
 
 
 def test_the_price_of_linearity_needs_a_generator_with_activations(twins):

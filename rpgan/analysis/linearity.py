@@ -123,7 +123,7 @@ class Twins:
         for name, look in self.looks.items():
             yield {
                 "generator": name,
-                "kept at step": f"{look.kept:,} of {look.steps:,}",
+                "kept at step, of those set": f"{look.kept:,} of {look.steps:,}",
                 "deviation from additivity": f"{look.additivity:.1e}",
                 f"Fréchet distance ({self.features})": f"{look.frechet.whole:.1f}",
                 "components told from a Gaussian": f"{look.shape.bent_share:.0%}",

@@ -43,7 +43,7 @@ class Factor:
 
 
 def categorical(k: int) -> Factor:
-    """One-hot points: the variance is the probability that two random draws differ, halved."""
+    """One-hot points: the variance is the probability that two random draws differ."""
     return Factor(torch.eye(k), torch.eye(k, dtype=torch.bool))
 
 
