@@ -125,6 +125,7 @@ def test_groups_hold_all_images():
     features = torch.randn(103, 3, generator=torch.Generator().manual_seed(0))
     groups, whole = Moments.grouped(features), Moments(features)
     assert sum(group.n for group in groups) == 103 and len(groups) == 10
+    assert [group.n for group in Moments.grouped(features[:102].unflatten(0, (3, 34)))] == [34] * 3
     merged = Moments.merged(groups)
     np.testing.assert_allclose(merged.mean, whole.mean)
     np.testing.assert_allclose(merged.scatter, whole.scatter)
@@ -141,6 +142,21 @@ def test_the_interval_of_a_ratio_holds_the_truth_about_as_often_as_it_says():
         assert low < ratio < high
         held += low < truth < high
     assert 180 <= held <= 199
+
+
+def test_what_is_drawn_together_is_left_out_together():
+    """Five draws of sixty images each, around a mean of their own; cut elsewhere, too few would hold it."""
+    rng = torch.Generator().manual_seed(1)
+    real = gaussian([0.0], [[1.0]])
+    truth, held = 2**2 / 1**2, 0
+    for _ in range(200):
+        means = 2 + 0.2 * torch.randn(5, 1, 1, generator=rng)
+        a, b = means + torch.randn(5, 60, 1, generator=rng), 1 + torch.randn(5, 60, 1, generator=rng)
+        _, (low, high) = distance_ratio(Moments.grouped(a), Moments.grouped(b), real)
+        held += low < truth < high
+    assert 180 <= held <= 199
+    with pytest.raises(UserError, match=r"1 independent draw.*at least 2"):
+        Moments.grouped(a[:1])
 
 
 def test_no_ratio_to_images_that_are_the_real_ones():

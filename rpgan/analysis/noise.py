@@ -45,8 +45,8 @@ class Yardstick:
         """Fréchet distance to the real images, an FID only in the features "inception"."""
         return frechet_distance(self.real, Moments(features))
 
-    def jackknifed(self, features: Float[Tensor, "n d"]) -> Jackknifed:
-        """The same distance, and what it is without each of some parts of the images."""
+    def jackknifed(self, features: Float[Tensor, "draws k d"]) -> Jackknifed:
+        """The same distance of all draws together, and what it is without each of some of them."""
         return jackknifed(Moments.grouped(features), self.real)
 
 
@@ -74,7 +74,8 @@ def damage(
     of the images of all draws at once: of a mixture of disturbed generators, not of each.
     """
     before = Seen.of(trials.clean.flatten(0, 1), yardstick.extractor)
-    clean = yardstick.jackknifed(before.features)
+    by_draw = trials.clean.shape[:2]
+    clean = yardstick.jackknifed(before.features.unflatten(0, by_draw)) if with_ratios else None
     ratios = torch.zeros(3, *alphas.shape, dtype=torch.float64)
     changes = torch.zeros(len(KINDS), *alphas.shape, len(trials.seeds), dtype=torch.float64)
     frechet = torch.zeros(alphas.shape, dtype=torch.float64)
@@ -82,14 +83,14 @@ def damage(
         for level, alpha in enumerate(row):
             images = perturbed_images(generator, layer, alpha, trials)
             after = Seen.of(images.flatten(0, 1), yardstick.extractor)
-            changes[:, layer, level] = before.apart(after).unflatten(1, images.shape[:2]).mean(-1)
-            noisy = yardstick.jackknifed(after.features) if with_ratios else None
-            frechet[layer, level] = noisy.whole if noisy else yardstick.distance(after.features)
-            if noisy:  # of the same latents as without noise, part by part
-                ratio, ends = noisy.over(clean)
+            changes[:, layer, level] = before.apart(after).unflatten(1, by_draw).mean(-1)
+            frechet[layer, level] = yardstick.distance(after.features)
+            if clean:  # of the same latents as with noise, draw by draw
+                ratio, ends = yardstick.jackknifed(after.features.unflatten(0, by_draw)).over(clean)
                 ratios[:, layer, level] = torch.tensor([ratio, *ends])
     by_kind = dict(zip(KINDS, changes, strict=True))
-    return Damage(alphas, by_kind, frechet, clean.whole, ratios if with_ratios else None)
+    undisturbed = yardstick.distance(before.features)
+    return Damage(alphas, by_kind, frechet, undisturbed, ratios if clean else None)
 
 
 @dataclass(frozen=True)

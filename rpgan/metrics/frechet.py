@@ -11,7 +11,7 @@ from torch import Tensor
 from rpgan.errors import UserError
 from rpgan.intervals import jackknife_error, t_interval
 
-GROUPS = 10  # that images are split into for a jackknife
+GROUPS = 10  # at most, that images are split into for a jackknife
 LARGEST = 10_000  # features whose covariance is taken: 0.8 GB in float64
 
 
@@ -66,9 +66,16 @@ class Moments:
         return whole
 
     @classmethod
-    def grouped(cls, features: Float[Tensor, "n d"]) -> "Groups":
-        """Returns the moments of each of `GROUPS` equal parts, for `jackknifed`."""
-        return tuple(cls(part) for part in features.tensor_split(GROUPS))
+    def grouped(cls, features: Float[Tensor, "units *each d"]) -> "Groups":
+        """Returns the moments of each of `GROUPS` parts, or of fewer units each, for `jackknifed`.
+
+        Units are what was drawn independently: images, or sets of them, none of which is split. Raises
+        UserError for a single one, which does not tell what another would have brought.
+        """
+        if len(features) < 2:
+            raise UserError(f"an interval from {len(features)} independent draw(s); expected at least 2")
+        parts = features.tensor_split(min(GROUPS, len(features)))
+        return tuple(cls(part.flatten(0, -2)) for part in parts)
 
     def _merge(self, n: int, mean: NDArray[np.float64], scatter: NDArray[np.float64]) -> None:
         self._root = None
@@ -113,7 +120,7 @@ class Moments:
         return rest
 
 
-Groups = tuple[Moments, ...]  # of `GROUPS` equal parts of a generator's images
+Groups = tuple[Moments, ...]  # of parts of a generator's images, of one size or nearly
 
 
 def frechet_distance(a: Moments, b: Moments) -> float:
@@ -146,7 +153,7 @@ class Jackknifed:
     def over(self, other: "Jackknifed") -> tuple[float, tuple[float, float]]:
         """Ratio to the distance of another's images, and its 95 % interval.
 
-        The interval is Student's for the logarithm, by the jackknife over groups of equal size, pairwise the
+        The interval is Student's for the logarithm, by the jackknife over groups of one size, pairwise the
         same in both: it tells of the choice of the generated images, not of trainings. Raises UserError where
         a generator's images are the real ones.
         """
