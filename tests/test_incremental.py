@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from rpgan.analysis import incremental
+from rpgan.analysis.class_map import ClassMap, class_map
 from rpgan.analysis.incremental import Reader
 from rpgan.config import GeneratorConfig
 from rpgan.errors import UserError
@@ -17,6 +18,7 @@ from rpgan.models import extend
 from rpgan.models.extend import begin_as
 from rpgan.models.generator import build_generator, render
 from rpgan.presets import resolve
+from rpgan.results import Result
 
 BEFORE, AFTER = (3, 2, 2, 1), (5, 3, 2, 1)
 
@@ -196,9 +198,34 @@ def test_a_class_map_asks_every_pair(after, reader, rng):
         for bucket in (2, 3):  # no remainder changes what the first two buckets decide
             for instance in after.buckets[bucket].instances[1:]:
                 instance.load_state_dict(after.buckets[bucket].instances[0].state_dict())
-    found = incremental.class_map(after, reader, 3, rng)
-    assert found.labels.shape == found.agreement.shape == (5, 3)
-    assert found.agreement.eq(1).all()
+    found = class_map(after, lambda images: reader.read(images).labels, 3, rng)
+    assert found.labels.shape == found.shares.shape == (5, 3)
+    assert found.shares.eq(1).all() and found.settled() == Result(1.0, 3, interval=(1.0, 1.0))
     x, y = 4, 1
     route = torch.tensor([[x, y, 0, 0]])
     assert reader.along(after, route).labels[0] == found.labels[x, y]
+
+
+@pytest.mark.parametrize("n", [2, 5, 40])
+def test_how_far_the_digit_is_settled_does_not_depend_on_the_remainders(n, rng):
+    """Of two equally likely classes, two remainders show the same in half of all cases."""
+    labels = torch.randint(2, (60, 60, n), generator=rng)
+    found = ClassMap(torch.nn.functional.one_hot(labels, 10)).settled()
+    assert found.value == pytest.approx(0.5, abs=0.03) and found.n == n
+    assert (found.interval is None) == (n == 2)
+
+
+def test_the_interval_of_what_is_settled_is_over_the_remainders(rng):
+    """A remainder leaves the digit alone, or decides it everywhere: two agree where both leave it alone."""
+    held = 0
+    for _ in range(200):
+        alone = torch.rand(12, generator=rng) < 0.7
+        labels = torch.where(alone, 0, torch.arange(1, 13)).expand(2, 2, 12)
+        low, high = ClassMap(torch.nn.functional.one_hot(labels, 13)).settled().interval
+        held += low <= 0.7**2 <= high
+    assert 175 <= held <= 199
+
+
+def test_a_single_remainder_agrees_with_itself(after, reader, rng):
+    with pytest.raises(UserError, match="n_routes is 1; expected at least 2"):
+        class_map(after, lambda images: reader.read(images).labels, 1, rng)

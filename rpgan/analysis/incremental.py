@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 
-from rpgan import paths as path
 from rpgan.checkpoint import load_classifier
 from rpgan.config import DataConfig, GanConfig
 from rpgan.images import to_uint8
@@ -177,28 +176,6 @@ def drift(before: Seen, after: Seen) -> Drift:
     """Compares images in pairs."""
     levels = float((after.images.double() - before.images.double()).abs().mean())
     return Drift(levels, share(after.labels == before.labels))
-
-
-@dataclass(frozen=True)
-class ClassMap:
-    """What pairs of instances of the first two buckets show, along several random remainders."""
-
-    labels: Int64[Tensor, "m1 m2"]  # most frequent class
-    agreement: Float[Tensor, "m1 m2"]  # share of the remainders that show it
-
-
-def class_map(
-    generator: RandomPathGenerator, reader: Reader, n_routes: int, rng: torch.Generator
-) -> ClassMap:
-    """Reads every pair of instances of the first two buckets along the same random remainders."""
-    first, second, *_ = generator.bucket_sizes
-    pairs = path.enumerate_all((first, second))
-    routes = generator.sample_paths(n_routes, rng)
-    every = torch.cat([torch.cat([pairs, rest[2:].expand(len(pairs), -1)], dim=1) for rest in routes])
-    votes = reader.along(generator, every).labels.view(n_routes, -1)
-    counts = torch.nn.functional.one_hot(votes, reader.n_classes).sum(0)
-    most, labels = counts.max(1)
-    return ClassMap(labels.view(first, second), (most / n_routes).view(first, second))
 
 
 def results(

@@ -35,9 +35,9 @@ def draw_transitions(ax: Axes, moved: Tensor, rows: Sequence[int], title: str) -
 
 
 def draw_class_map(
-    ax: Axes, labels: Tensor, agreement: Tensor, old: tuple[int, int], new_classes: Sequence[int]
+    ax: Axes, labels: Tensor, shares: Tensor, old: tuple[int, int], new_classes: Sequence[int]
 ) -> None:
-    """Draws the class of every pair of instances as colour and number, faint where remainders disagree.
+    """Draws the class of every pair of instances as colour and number, faint where few remainders show it.
 
     Lines part old instances from new ones; new classes have strong colours.
     """
@@ -47,7 +47,7 @@ def draw_class_map(
     ax.imshow(labels.T, cmap=colors, vmin=-0.5, vmax=n_classes - 0.5)
     for (x, y), label in np.ndenumerate(labels.numpy()):
         color = "white" if label in new_classes else "black"
-        sure = float(agreement[x, y])
+        sure = float(shares[x, y])
         ax.text(
             x, y, str(label), ha="center", va="center", fontsize=5.5, color=color, alpha=0.25 + 0.75 * sure
         )
