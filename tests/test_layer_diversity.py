@@ -24,7 +24,7 @@ def groups():
 
 @pytest.fixture
 def tables(groups):
-    measures = diversity.load_measures(["pixels", "color", "edges", "tone"], "mnist-rpgan")
+    measures = diversity.load_measures(["pixels", "color", "edges", "tone"], "mnist")
     return diversity.pair_sum_tables(groups, 4, measures)
 
 
@@ -41,7 +41,7 @@ def test_every_measure_sees_the_bucket_that_does_its_work(tables):
 def test_colour_is_the_mean_of_its_channels_and_features_come_squared_too(tables, groups):
     channels = torch.stack([tables[name] for name in diversity.CHANNELS]).mean(0)
     torch.testing.assert_close(tables["color"], channels, equal_nan=True)
-    (pixels,) = diversity.load_measures(["pixels"], "mnist-rpgan")
+    (pixels,) = diversity.load_measures(["pixels"], "mnist")
     found = pixels(groups[2])
     torch.testing.assert_close(found["pixels²"], found["pixels"] ** 2)
 
@@ -53,7 +53,7 @@ def test_columns_of_colour_come_apart_with_their_mean_last(tables, rng):
 
 
 def test_grey_images_have_one_colour(groups):
-    (color,) = diversity.load_measures(["color"], "mnist-rpgan")
+    (color,) = diversity.load_measures(["color"], "mnist")
     assert list(color(groups[0][:, :, :1])) == ["color"]
 
 
@@ -113,31 +113,31 @@ def test_families_are_those_of_the_ledger():
     names = ["cifar10-rpgan", "colored-mnist-rpgan", "celeba-dcgan", "lsun-rpgan", "cifar10-explorer"]
     families = ["cifar10", "colored_mnist", "celeba", "lsun", "cifar10_explorer"]
     assert [diversity.family(name) for name in names] == families
+    both = diversity.families(["cifar10-rpgan", "mnist-rpgan", "cifar10-dcgan"])
+    assert list(both.values()) == ["cifar10", "mnist", "cifar10_dcgan"]
     for classifier in set(CLASSIFIERS.values()):
         assert classifier in EXPERIMENTS
 
 
 def test_own_stands_for_the_classifier_of_the_data_and_is_loaded_once():
-    assert diversity.own_classifier("lsun-rpgan") == "efficientnet-lite0"
-    assert diversity.own_classifier("mnist-stage-one") == "mnist-cnn"
-    assert len(diversity.load_measures(["own", "mnist-cnn"], "mnist-rpgan")) == 1
-    assert diversity.semantic_name("own", "mnist-rpgan") == "mnist-cnn²"
-    assert diversity.semantic_name("lpips-alex", "mnist-rpgan") == "lpips-alex"
+    assert diversity.own_classifier("lsun") == "efficientnet-lite0"
+    assert diversity.own_classifier("colored-mnist") == "mnist-cnn"
+    assert len(diversity.load_measures(["own", "mnist-cnn"], "mnist")) == 1
+    assert diversity.semantic_name("own", "mnist") == "mnist-cnn²"
+    assert diversity.semantic_name("lpips-alex", "mnist") == "lpips-alex"
     with pytest.raises(UserError, match="unknown extractor"):
-        diversity.load_measures(["beauty"], "mnist-rpgan")
+        diversity.load_measures(["beauty"], "mnist")
 
 
 def test_a_generator_reports_the_keys_of_the_ledger(tables, rng):
     found = diversity.diversities(tables, SIZES, rng)
-    reported = diversity.model_results("cifar10-rpgan", found, "pixels²", 6)
+    reported = diversity.model_results("cifar10", found, "pixels²", 6)
     assert {"cifar10_semantic", "cifar10_semantic_robust", "cifar10_color_share"} <= set(reported)
     assert reported["cifar10_semantic"].note == "pixels²" and "cifar10_inception" not in reported
     assert reported["cifar10_semantic"].value == found["pixels²"].ratio_mean[[0, 2, 3]].tolist()
     orders = reported["cifar10_semantic"].orders
     assert orders and {len(order.split()) for order in orders} == {3}
-    with_inception = diversity.model_results(
-        "anime-rpgan", found | {"inception": found["pixels"]}, "pixels²", 6
-    )
+    with_inception = diversity.model_results("anime", found | {"inception": found["pixels"]}, "pixels²", 6)
     assert with_inception["anime_inception"].value[0] == 1
 
 
@@ -155,5 +155,5 @@ def test_lpips_is_one_column_under_its_own_name(monkeypatch, groups):
         return lambda images: torch.ones(*images.shape[:2], images.shape[1])
 
     monkeypatch.setattr(diversity, "load_lpips", fake)
-    (lpips,) = diversity.load_measures(["lpips-vgg"], "lsun-rpgan", "cpu")
+    (lpips,) = diversity.load_measures(["lpips-vgg"], "lsun", "cpu")
     assert list(lpips(groups[0])) == ["lpips-vgg"] and asked == [("vgg", "cpu")]

@@ -6,9 +6,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from rpgan.config import GanConfig
 from rpgan.errors import UserError
-from rpgan.experiments import EXPERIMENTS
 from rpgan.intervals import SURE, count_orders
 from rpgan.metrics.agreement import Profile, rank_agreement
 from rpgan.metrics.color import color_distances
@@ -34,7 +32,7 @@ FORMS = {  # of LayerDiversity, one number a bucket, and how their keys end
 }
 
 
-KINDS = ("rpgan", "gan", "dcgan")  # of generators, each once for a data set in a chapter
+KINDS = ("rpgan", "gan", "dcgan")  # of generators, of which a chapter has one for a data set or more
 
 
 def family(experiment: str) -> str:
@@ -46,32 +44,40 @@ def family(experiment: str) -> str:
     return (data if kind in KINDS else experiment).replace("-", "_")
 
 
-def own_classifier(experiment: str) -> str:
-    """Returns the features of a classifier of the experiment's data, or of ImageNet where there is none."""
-    config = EXPERIMENTS.get(experiment)
-    data = config.data.name if isinstance(config, GanConfig) else experiment.rpartition("-")[0]
+def families(experiments: Iterable[str]) -> dict[str, str]:
+    """Returns the family of each, but of a second one of the same data set the whole name."""
+    filed: dict[str, str] = {}
+    for name in experiments:
+        short = family(name)
+        filed[name] = name.replace("-", "_") if short in filed.values() else short
+    return filed
+
+
+def own_classifier(data: str) -> str:
+    """Returns the features of a classifier of a data set, or of ImageNet where there is none."""
     return CLASSIFIERS.get(data, "efficientnet-lite0")
 
 
-def load_measures(names: Iterable[str], experiment: str, device: str = "cpu") -> list[Measure]:
+def load_measures(names: Iterable[str], data: str, device: str = "cpu") -> list[Measure]:
     """Loads measures by name: color, edges, tone, inversion, lpips-alex, lpips-vgg, or an extractor's.
 
-    "own" stands for `own_classifier`. Features are measured by their distance, under the extractor's name,
-    and by its square, with a ² behind it. Raises UserError for what is unknown or has no weights here.
+    "own" stands for the `own_classifier` of the data. Features are measured by their distance, under the
+    extractor's name, and by its square, with a ² behind it. Raises UserError for what is unknown or has no
+    weights here.
     """
-    resolved = [own_classifier(experiment) if name == "own" else name for name in names]
+    resolved = [own_classifier(data) if name == "own" else name for name in names]
     return [_load(name, device) for name in dict.fromkeys(resolved)]
 
 
-def semantic_name(name: str, experiment: str) -> str:
+def semantic_name(name: str, data: str) -> str:
     """Returns the column that stands for the paper's LPIPS, itself a squared distance of features."""
-    resolved = own_classifier(experiment) if name == "own" else name
+    resolved = own_classifier(data) if name == "own" else name
     return resolved if resolved.startswith("lpips-") else f"{resolved}²"
 
 
-def kinds_of_change(name: str, experiment: str) -> dict[str, str]:
+def kinds_of_change(name: str, data: str) -> dict[str, str]:
     """Returns the columns that stand for semantic, pixel, colour and edge changes, by kind."""
-    semantic = semantic_name(name, experiment)
+    semantic = semantic_name(name, data)
     return {"semantic": semantic, "pixel": "pixels²", "color": "color", "edges": "edges"}
 
 
@@ -197,7 +203,7 @@ def form_result(found: LayerDiversity, form: str, n_routes: int, note: str) -> R
 
 
 def model_results(
-    experiment: str, found: Mapping[str, LayerDiversity], semantic: str, n_routes: int, ending: str = ""
+    family: str, found: Mapping[str, LayerDiversity], semantic: str, n_routes: int, ending: str = ""
 ) -> dict[str, Result]:
     """Returns what is reported of one generator: FAMILY_semantic, _inception where measured, and _color.
 
@@ -208,9 +214,7 @@ def model_results(
         key: result
         for kind, name in columns.items()
         if name in found
-        for key, result in results(
-            f"{family(experiment)}_{kind}{ending}", found[name], n_routes, name
-        ).items()
+        for key, result in results(f"{family}_{kind}{ending}", found[name], n_routes, name).items()
     }
 
 
