@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rpgan.errors import UserError
+
 TAIL = 0.025  # on either side of an interval of 95 %
 FEWEST = 4  # units, below which a rank correlation says nothing
 SURE = 0.95  # share of the draws in which an order must hold, or fail, to be told
@@ -29,7 +31,12 @@ def central_interval(
 def resampled_sums(
     values: Float[Tensor, "n *rest"], rng: torch.Generator, draws: int = 2_000
 ) -> Float[Tensor, "draws *rest"]:
-    """Sums n units, drawn anew with repetition each time; what stands in one unit is drawn together."""
+    """Sums n units, drawn anew with repetition each time; what stands in one unit is drawn together.
+
+    Raises UserError for fewer than two units, which would seem to be certain.
+    """
+    if len(values) < 2:
+        raise UserError(f"a bootstrap over {len(values)} path, image or training; expected at least 2")
     units = torch.randint(len(values), (draws, len(values)), generator=rng)
     return values.double()[units].sum(1)
 

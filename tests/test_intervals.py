@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
+from rpgan.errors import UserError
 from rpgan.intervals import central_interval, count_orders, rank_interval, resampled_sums
 
 
@@ -31,6 +32,11 @@ def test_sums_are_over_units_that_are_drawn_together(rng):
     assert sums.dtype == torch.float64 and torch.equal(sums[:, 1], 10 * sums[:, 0])
     assert set(sums[:, 0].tolist()) == {2.0, 3.0, 4.0}
     assert abs(float((sums[:, 0] == 3).double().mean()) - 0.5) < 0.1
+
+
+def test_one_unit_is_not_certain(rng):
+    with pytest.raises(UserError, match="over 1 path, image or training; expected at least 2"):
+        resampled_sums(torch.tensor([[1.0, 10.0]]), rng)
 
 
 def test_orders_are_counted_by_ranks_whatever_the_scale():

@@ -452,7 +452,7 @@ def test_units_alike_leave_no_uncertainty(rng):
     assert torch.allclose(found.resampled, found.shares.expand(2_000, 3))
 
 
-@pytest.mark.parametrize("values", [[[0.0], [0.0]], [[-1.0], [2.0]], [[math.nan], [1.0]]])
+@pytest.mark.parametrize("values", [[[0.0], [0.0]], [[-1.0], [2.0]], [[math.nan], [1.0]], [[1.0], [2.0]]])
 def test_profiles_of_nothing_are_refused(rng, values):
     with pytest.raises(UserError, match="profile"):
         profile(torch.tensor(values), rng)

@@ -33,14 +33,15 @@ def profile(
     """Shares of the layers in means over n independent units, which the bootstrap draws with repetition.
 
     With `per`, each layer's mean is divided by its mean of that first, unit by unit from the same draws.
-    Raises UserError for values that are negative, not finite, or all zero.
+    Raises UserError for values that are negative, not finite, or all zero, and for fewer than two units.
     """
     for given in (values, values if per is None else per):
         if given.shape != values.shape or not given.isfinite().all() or bool((given < 0).any()):
             raise UserError("a profile of values that are negative, not finite or of unequal shapes")
     if bool((values.sum(1) == 0).all()) or (per is not None and bool((per.sum(1) == 0).any())):
         raise UserError("a profile of layers that change nothing; expected at least one that does")
-    n = values.shape[1]
+    if (n := values.shape[1]) < 2:
+        raise UserError(f"a profile of {n} draw or path; expected at least 2, over which a bootstrap goes")
     draws = torch.cat([torch.arange(n)[None], torch.randint(n, (n_resamples, n), generator=rng)])
     means = _means(values, draws) if per is None else _means(values, draws) / _means(per, draws)
     shares = means / means.sum(1, keepdim=True)
