@@ -52,6 +52,13 @@ def test_agreement_is_the_mean_over_pairs_of_both_kinds():
     assert "3 and 2 trainings" in across.note and "color" in across.note
 
 
+def test_a_generator_with_a_fixed_z_is_of_neither_kind():
+    fixed = routed(FALLING)
+    fixed.overrides["generator.latent"] = "fixed"
+    found = accord(fixed, routed(RISING), standard(RISING))
+    assert found.kinds == (RPGAN, STANDARD)
+
+
 def test_the_smaller_group_has_the_degrees_of_freedom():
     """By hand: five RPGANs agree by 1, 1, 1, 1 and 0.8 with both twins; the error is 0.04, of 1 degree."""
     five = [routed(RISING)] * 4 + [routed(SWAPPED)]

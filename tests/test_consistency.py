@@ -36,6 +36,12 @@ def test_statements_are_counted_over_trainings():
     assert found.n_in == (5,) * 4 and all(line["trainings"] == 4 for line in found.table())
 
 
+def test_a_fixed_z_is_another_model():
+    fixed = row(FIRST, FIRST, overrides={"generator.latent": "fixed"})
+    assert consistency([fixed, row(LAST, LAST), fixed], "book") is None
+    assert len(consistency([fixed, row(MIDDLE, LAST), row(LAST, LAST)], "book").n_in) == 2
+
+
 def test_results_are_means_over_trainings_whose_orders_tell_how_sure_they_are():
     found = consistency([row(MIDDLE, LAST)] * 3, "book").results(torch.Generator().manual_seed(0))
     assert found["trainings_semantic_share"].value == pytest.approx(MIDDLE)

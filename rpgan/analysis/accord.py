@@ -160,14 +160,16 @@ def _cell(found: Result | None) -> str:
 def accord(rows: Iterable[Training], experiment: str, profile: str) -> Accord | None:
     """Sorts trainings into standard GANs and RPGANs, of an experiment's size under a profile or of another.
 
-    Left out are those in which a layer changes nothing, and those with another number of layers, or of other
-    measures, than the first RPGAN. None where no standard GAN or no RPGAN is left.
+    Left out are those with a fixed Z, those in which a layer changes nothing, and those with another number
+    of layers, or of other measures, than the first RPGAN. None where no standard GAN or no RPGAN is left.
     """
     config = resolve(experiment, profile)
     assert isinstance(config, GanConfig)  # an experiment without a generator has no sweep
     usual = config.generator.bucket_sizes
     told = []
     for row in rows:
+        if row.overrides.get("generator.latent") == "fixed":
+            continue
         exchange = {name: forms["share"] for name, forms in row.diversity.items()}
         sizes = tuple(row.overrides.get("generator.bucket_sizes", usual))
         kind = STANDARD if row.damage else RPGAN if sizes == usual else OTHER

@@ -141,10 +141,11 @@ class Consistency:
 def consistency(rows: Iterable[Training], profile: str) -> Consistency | None:
     """Sorts the trainings of a sweep; None where fewer than two have layer diversities that are numbers.
 
-    Left out are those with another number of buckets, or of other measures, than the first. `profile` is that
-    of the sweep: it says what a row does not override.
+    Left out are those with a fixed Z, and those with another number of buckets, or of other measures, than
+    the first. `profile` is that of the sweep: it says what a row does not override.
     """
-    whole = [row for row in rows if row.diversity and all(map(_is_whole, row.diversity.values()))]
+    learned = [row for row in rows if row.overrides.get("generator.latent") != "fixed"]
+    whole = [row for row in learned if row.diversity and all(map(_is_whole, row.diversity.values()))]
     alike = [row for row in whole if _shape(row) == _shape(whole[0])]
     if len(alike) < 2:
         return None

@@ -184,7 +184,7 @@ class Ablation:
 
 
 def ablation(rows: Iterable[Training]) -> Ablation:
-    """Groups trainings by their number of instances; those whose buckets differ in size are left out."""
+    """Groups trainings by their number of instances; left out are those that set none, or several."""
     groups: dict[tuple[int, ...], list[Training]] = {}
     for row in rows:
         sizes = tuple(row.overrides.get("generator.bucket_sizes", ()))
