@@ -25,6 +25,16 @@ def plural(bucket_sizes: Sequence[int]) -> list[int]:
     return [bucket for bucket, size in enumerate(bucket_sizes) if size > 1]
 
 
+def varied(bucket_sizes: Sequence[int]) -> list[int]:
+    """The same for what varies them; raises UserError where there is none, as in a standard GAN."""
+    if not (buckets := plural(bucket_sizes)):
+        raise UserError(
+            f"a generator with buckets of {tuple(bucket_sizes)} instances has one path, and nothing to vary; "
+            "expected several instances in a bucket"
+        )
+    return buckets
+
+
 def sample(
     bucket_sizes: Sequence[int],
     n: int,

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from rpgan import paths
+from rpgan.analysis.likeness import functional_distances
 from rpgan.analysis.variation import (
     bucket_diversity,
     rows_differ,
@@ -51,6 +52,10 @@ def test_where_nothing_can_be_exchanged_that_is_said(rng):
     twin = build_generator(standard_twin(CONFIG))
     with pytest.raises(UserError, match=r"\(1, 1, 1, 1\) instances has one path.*several instances"):
         variation_grid(twin, twin.sample_paths(1, rng)[0], 3, rng)
+    with pytest.raises(UserError, match="one path, and nothing to vary"):
+        varied_groups(twin, 2, 4, rng)
+    with pytest.raises(UserError, match="one path, and nothing to vary"):
+        functional_distances(twin, {}, 2, rng)
 
 
 def test_a_small_bucket_gives_all_its_alternatives(generator, rng):

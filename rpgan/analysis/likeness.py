@@ -24,10 +24,11 @@ def functional_distances(
 
     All buckets of several instances go through the same random routes; the mean over routes is the squared
     distance of two instances as functions. Float64, symmetric, zero on the diagonal; by extractor and bucket.
+    Raises UserError where no bucket has several.
     """
     routes = generator.sample_paths(n_routes, rng)
     distances: dict[str, dict[int, Tensor]] = {name: {} for name in extractors}
-    for bucket in path.plural(generator.bucket_sizes):
+    for bucket in path.varied(generator.bucket_sizes):
         size = generator.bucket_sizes[bucket]
         varied = torch.cat([path.vary(route, bucket, range(size)) for route in routes])
         images = to_uint8(render(generator, varied))

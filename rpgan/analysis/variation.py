@@ -8,7 +8,6 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from rpgan import paths as path
-from rpgan.errors import UserError
 from rpgan.images import all_distinct, to_uint8
 from rpgan.metrics.diversity import LayerDiversity, layer_diversity, sum_table
 from rpgan.models.generator import RandomPathGenerator, render
@@ -33,12 +32,7 @@ def variation_grid(
     where no bucket has another instance, as in a standard GAN.
     """
     sizes = generator.bucket_sizes
-    if not path.plural(sizes):
-        raise UserError(
-            f"a generator with buckets of {sizes} instances has one path, and nothing to vary; expected "
-            "several instances in a bucket"
-        )
-    instances = {b: path.alternatives(route, b, sizes[b], n, rng) for b in path.plural(sizes)}
+    instances = {b: path.alternatives(route, b, sizes[b], n, rng) for b in path.varied(sizes)}
     routes = [route[None], *(path.vary(route, b, chosen) for b, chosen in instances.items())]
     original, *rows = to_uint8(render(generator, torch.cat(routes))).split([len(r) for r in routes])
     return VariationGrid(route, original[0], dict(zip(instances, rows, strict=True)), instances)
@@ -61,12 +55,13 @@ def varied_groups(
 ) -> dict[int, UInt8[Tensor, "routes k c h w"]]:
     """Images of n distinct instances of each bucket around the same random routes, as D takes them (E6, E7).
 
-    A bucket of fewer than n instances gives all it has; one of a single instance is left out.
+    A bucket of fewer than n instances gives all it has; one of a single instance is left out. Raises
+    UserError where that leaves none.
     """
     sizes = generator.bucket_sizes
     routes = generator.sample_paths(n_routes, rng)
     groups = {}
-    for bucket in path.plural(sizes):
+    for bucket in path.varied(sizes):
         chosen = [torch.randperm(sizes[bucket], generator=rng)[:n] for _ in routes]
         varied = [path.vary(route, bucket, c) for route, c in zip(routes, chosen, strict=True)]
         images = to_uint8(render(generator, torch.cat(varied)))
