@@ -218,7 +218,9 @@ class Comparison:
                 key = "distance" if name == self.yardstick.distance else name.lower().replace("/", "_")
                 found[f"{word}_{key}"] = Result(spread.mean, spread.n, "", spread.interval, name)
         for word, value in zip(("rpgan", "standard"), self.together.values(), strict=True):
-            found[f"{word}_distance_together"] = Result(value, self.n, note=self.yardstick.distance)
+            found[f"{word}_distance_together"] = Result(
+                value, self.n, note=self.yardstick.distance_of(self.n)
+            )
         return found
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -35,7 +36,7 @@ def draw_moments(ax: Axes, looks: Mapping[str, Look]) -> None:
     ax.plot(
         radius * np.cos(angles), 2 * radius * np.sin(angles), color=PAPER, linewidth=1, label="95 %, Gaussian"
     )
-    for color, marker, (name, look) in zip(PALETTE, "o^sD", looks.items(), strict=False):
+    for color, marker, (name, look) in zip(cycle(PALETTE), cycle("o^sDv"), looks.items(), strict=False):
         ax.scatter(
             look.shape.skewness, look.shape.kurtosis, s=14, color=color, marker=marker, alpha=0.7, label=name
         )
