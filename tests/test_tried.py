@@ -7,15 +7,18 @@ import pytest
 from rpgan.book import tried
 from rpgan.errors import UserError
 
+MARK = "@pytest.mark.tried('fault', 'a kill', 'it goes on')"
 ROW = {"kind": "fault", "what": "a kill", "outcome": "it goes on", "version": "1"}
 
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkout with one test."""
+    """A checkout with two tests that have the marker, and one that has not."""
     monkeypatch.setenv("RPGAN_BUILD", str(tmp_path / "build"))
     (tmp_path / "tests").mkdir()
-    (tmp_path / "tests" / "test_x.py").write_text("def test_a(): ...\ndef test_b(): ...\n")
+    (tmp_path / "tests" / "test_x.py").write_text(
+        f"{MARK}\ndef test_a(): ...\n{MARK}\ndef test_b(): ...\ndef test_c(): ...\n"
+    )
     return tmp_path
 
 
@@ -23,8 +26,8 @@ def rows(**cases: int) -> list[tried.Row]:
     return [{**ROW, "where": f"tests/test_x.py::test_{name}", "cases": n} for name, n in cases.items()]
 
 
-def test_the_last_run_replaces_its_rows_and_tests_that_are_gone_lose_theirs(root):
-    tried.save_rows(rows(a=20, b=3, gone=7), tried.published_path(root))
+def test_the_last_run_replaces_its_rows_and_tests_without_the_marker_lose_theirs(root):
+    tried.save_rows(rows(a=20, b=3, c=4, gone=7), tried.published_path(root))
     tried.save_rows(rows(b=5), tried.record_path())
     assert {row["where"][-1]: row["cases"] for row in tried.merge(root)} == {"a": 20, "b": 5}
     before = tried.published_path(root).read_bytes()
@@ -50,5 +53,5 @@ def test_a_damaged_record_is_named(root, text):
         tried.merge(root)
 
 
-def test_committed_rows_are_of_tests_that_exist():
+def test_committed_rows_are_of_tests_that_have_the_marker():
     assert all(tried.is_there(row["where"]) for row in tried.read_rows(tried.published_path()))

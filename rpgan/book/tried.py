@@ -8,8 +8,8 @@ many as it says. A run of pytest writes the rows that passed to `_build/tried.js
     rows: [{where, kind, what, outcome, cases, version}]
 """
 
+import ast
 import json
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ def save_rows(rows: Iterable[Row], path: Path) -> None:
 
 
 def merge(root: Path = CHECKOUT) -> list[Row]:
-    """Puts the rows of the last run into the committed record and returns all; rows without a test go."""
+    """Puts the rows of the last run into the committed record; returns those whose tests have the marker."""
     rows = {row["where"]: row for path in (published_path(root), record_path()) for row in read_rows(path)}
     kept = [row for row in rows.values() if is_there(row["where"], root)]
     save_rows(kept, published_path(root))
@@ -64,10 +64,12 @@ def merge(root: Path = CHECKOUT) -> list[Row]:
 
 
 def is_there(where: str, root: Path = CHECKOUT) -> bool:
-    """Whether a test such as "tests/test_x.py::test_y" exists."""
+    """Whether a test such as "tests/test_x.py::test_y" exists and has the marker."""
     file, _, name = where.partition("::")
     path = root / file
-    return path.is_file() and re.search(rf"^def {name}\(", path.read_text(encoding="utf-8"), re.M) is not None
+    made = ast.parse(path.read_text(encoding="utf-8")).body if path.is_file() else []
+    tests = [node for node in made if isinstance(node, ast.FunctionDef) and node.name == name]
+    return any("pytest.mark.tried(" in ast.unparse(mark) for test in tests for mark in test.decorator_list)
 
 
 def parts(rows: list[Row]) -> dict[str, str]:
