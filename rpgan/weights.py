@@ -1,5 +1,6 @@
 """Pretrained weights that others publish: looked for on the disk, never downloaded behind the user's back."""
 
+import hashlib
 import os
 import warnings
 from pathlib import Path
@@ -10,6 +11,7 @@ from rpgan.places import data_root
 
 if TYPE_CHECKING:
     from lpips import LPIPS
+    from torch import Tensor
 
 
 def find_weights(url: str) -> Path:
@@ -26,6 +28,20 @@ def find_weights(url: str) -> Path:
     return found[0]
 
 
+def load_weights(url: str) -> dict[str, "Tensor"]:
+    """Reads the file of that URL; raises UserError where it is not there, or not what its name says.
+
+    Such names end in the first digits of the content's SHA-256, as torch hub has them.
+    """
+    import torch
+
+    path = find_weights(url)
+    if not _is_whole(path):
+        raise UserError(f"{path} is damaged, or another file; download {url} again and put it there")
+    weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    return weights
+
+
 def load_lpips_network(trunk: str) -> "LPIPS":
     """Builds the network of LPIPS v0.1 on a trunk, "alex" (the authors' default) or "vgg", frozen.
 
@@ -38,7 +54,7 @@ def load_lpips_network(trunk: str) -> "LPIPS":
     published = {"alex": AlexNet_Weights.IMAGENET1K_V1, "vgg": VGG16_Weights.IMAGENET1K_V1}
     if trunk not in published:
         raise UserError(f"LPIPS trunk {trunk!r}; expected one of {', '.join(published)}")
-    weights = torch.load(find_weights(published[trunk].url), map_location="cpu", weights_only=True)
+    weights = load_weights(published[trunk].url)
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
         warnings.simplefilter("ignore")  # the package names an argument as torchvision did until 0.13
         network = LPIPS(net=trunk, pnet_rand=True, verbose=False)
@@ -46,6 +62,11 @@ def load_lpips_network(trunk: str) -> "LPIPS":
     names = network.net.state_dict()
     network.net.load_state_dict({name: weights[f"features.{name.partition('.')[2]}"] for name in names})
     return network.eval().requires_grad_(False)
+
+
+def _is_whole(path: Path) -> bool:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest().startswith(path.stem.rpartition("-")[2])
 
 
 def _hub_cache() -> Path:

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from rpgan import weights
 from rpgan.errors import UserError
 from rpgan.metrics.features import EXTRACTORS, Extractor, load_extractor
 
@@ -109,6 +110,9 @@ def test_inception_is_given_the_file_that_is_there(monkeypatch, tmp_path, images
     torch.save({"scale": torch.tensor(3.0)}, tmp_path / "raw" / port.FID_WEIGHTS_URL.rsplit("/", 1)[-1])
     monkeypatch.setenv("RPGAN_DATA", str(tmp_path))
     monkeypatch.setattr(port, "InceptionV3", Fake)
+    with pytest.raises(UserError, match=r"6726825d\.pth is damaged, or another file; download http"):
+        load_extractor("inception")
+    monkeypatch.setattr(weights, "_is_whole", lambda path: True)
     features = load_extractor("inception")(images)
     torch.testing.assert_close(features, 3 * images.float().mean((2, 3)) / 255)
 

@@ -93,6 +93,7 @@ def random_trunk(monkeypatch, tmp_path):
     (tmp_path / "raw").mkdir()
     torch.save(weights, tmp_path / "raw" / AlexNet_Weights.IMAGENET1K_V1.url.rsplit("/", 1)[-1])
     monkeypatch.setenv("RPGAN_DATA", str(tmp_path))
+    monkeypatch.setattr("rpgan.weights._is_whole", lambda path: True)
     return weights
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from rpgan.errors import UserError
 from rpgan.images import pad_to
 from rpgan.models.modes import full_float32
-from rpgan.weights import find_weights, load_lpips_network
+from rpgan.weights import load_lpips_network, load_weights
 
 CLASSIFIERS = {
     "mnist": "mnist-cnn",
@@ -124,7 +124,7 @@ def inception(name: str, device: str) -> Extractor:
     """Pool3, 2048 features, of the Inception network that defines the FID, as pytorch-fid has it."""
     from pytorch_fid import inception as port
 
-    weights = torch.load(find_weights(port.FID_WEIGHTS_URL), map_location="cpu", weights_only=True)
+    weights = load_weights(port.FID_WEIGHTS_URL)
     # The port can only download its weights: it is handed the file instead.
     with mock.patch.object(port, "load_state_dict_from_url", lambda url, progress: weights):
         network = port.InceptionV3([port.InceptionV3.BLOCK_INDEX_BY_DIM[2048]]).eval().to(device)
