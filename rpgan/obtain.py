@@ -204,12 +204,17 @@ def train_experiment(
     workers: int | None = None,
     devices: int = 1,
 ) -> Path:
-    """Trains an experiment, and before it the one that it builds on; returns its best checkpoint."""
+    """Trains an experiment, and before it the one that it builds on; returns its best checkpoint.
+
+    Raises UserError for `workers` where no images are loaded.
+    """
     config, initial = resolve(experiment, profile, changes), None
     if isinstance(config, GanConfig) and config.train.initial:
         initial = _trained_now(config.train.initial, profile, of_all_stages(changes), device)
     own = run_directory(config, profile, changes)
     if isinstance(config, InversionConfig):
+        if workers is not None:
+            raise UserError(f"workers is {workers}; expected none: the images of {config.name} are generated")
         initial = _images_of(config, profile, None, device, _trained_now)
         own = _beside(own, initial)
     return train(config, directory or own, device=device, workers=workers, initial=initial, devices=devices)

@@ -179,6 +179,16 @@ MISTAKES = {
     "memory of a classifier": (["memory", "mnist-cnn"], "mnist-cnn", "expected one, e.g."),
     "a shard of nothing": (["sweep", "twins", "--shard", "x"], "--shard x", "expected I/K"),
     "a sweep and points": (["sweep", "twins", "--points", "file"], "twins", "expected"),
+    "Ray's options without Ray": (
+        ["sweep", "twins", "--gpus", "2", "--retries", "1"],
+        "--gpus, --retries",
+        "without --ray",
+    ),
+    "loaders of generated images": (
+        ["train", "mnist-inversion", "--profile", "smoke", "--workers", "3", "--out", "run"],
+        "workers is 3",
+        "images of mnist-inversion are generated",
+    ),
     "nothing to convert": (["convert", "a.pt", "a.json", "out"], "a.json", "expected"),
 }
 

@@ -26,8 +26,10 @@ def sweep_command(
         str, typer.Option(metavar="ADDRESS", help="Run on Ray: local, auto or HOST:PORT of a cluster.")
     ] = "",
     gpus: Annotated[float | None, typer.Option(help="GPUs a trial on Ray; 1 where there are any.")] = None,
-    cpus: Annotated[float, typer.Option(help="CPU cores a trial on Ray.")] = 1,
-    retries: Annotated[int, typer.Option(help="New starts of a trial whose machine was lost.")] = 3,
+    cpus: Annotated[float | None, typer.Option(help="CPU cores a trial on Ray; 1 by default.")] = None,
+    retries: Annotated[
+        int | None, typer.Option(help="New starts of a trial on Ray whose machine was lost; 3 by default.")
+    ] = None,
     missing: Annotated[bool, typer.Option("--missing", help="Only trials that data/results lacks.")] = False,
     publish: Annotated[bool, typer.Option(help="Add the rows to data/results, where chapters read.")] = False,
 ) -> None:
@@ -45,10 +47,15 @@ def sweep_command(
         return
     sweep = find_sweep(name) if points is None else sweeps.read_sweep(points)
     runner = partial(in_this_process, device=device)
+    options = {"--gpus": gpus, "--cpus": cpus, "--retries": retries}
+    given = [name for name, value in options.items() if value is not None]
+    if given and not ray:
+        raise UserError(f"{', '.join(given)} without --ray; expected both or neither")
     if ray:
         from rpgan.sweep.cluster import on_ray
 
-        runner = partial(on_ray, address=ray, device=device, gpus=gpus, cpus=cpus, retries=retries)
+        starts, cores = 3 if retries is None else retries, 1 if cpus is None else cpus
+        runner = partial(on_ray, address=ray, device=device, gpus=gpus, cpus=cores, retries=starts)
     known = published_rows(sweep.name, profile) if missing else ()
     table = sweeps.run_sweep(sweep, profile, shard=_parse_shard(shard), runner=runner, known=known)
     if publish:

@@ -17,6 +17,7 @@ from rpgan.overrides import fingerprint, flatten
 from rpgan.presets import resolve
 from rpgan.sweep.trial import ROW, Trial
 
+LONGEST = 120  # characters of a trial's settings in the name of its folder; the fingerprint has all
 DEEPEST = 8  # of lists and mappings within each other in a file of points
 
 
@@ -175,7 +176,7 @@ def _trial(point: Point, protocol: Protocol, profile: str) -> Trial:
         point.experiment,
         *(f"{key.rpartition('.')[2]}-{_short(own[key])}" for key in own if key != "seed"),
     ]
-    name = f"{'-'.join(parts)}-seed-{config.seed}-{fingerprint(config)}"
+    name = f"{'-'.join(parts)[:LONGEST]}-seed-{config.seed}-{fingerprint(config)}"
     return Trial(
         experiment=point.experiment,
         profile=profile,
