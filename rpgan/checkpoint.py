@@ -216,7 +216,7 @@ def _load(name: str | Path, kind: type) -> tuple[Any, dict[str, Tensor]]:
         raise UserError(f"{directory / WEIGHTS} is not a safetensors file ({error})") from None
 
 
-LOADERS: dict[type, Callable[[Path], nn.Module]] = {
+LOADERS: dict[type, Callable[[str | Path], nn.Module]] = {
     GanConfig: load_generator,
     ClassifierConfig: load_classifier,
     InversionConfig: load_inverter,
@@ -224,7 +224,7 @@ LOADERS: dict[type, Callable[[Path], nn.Module]] = {
 
 
 def export_checkpoint(
-    source: Path, destination: Path, dtype: str = "float16", first_bucket: str = "instances"
+    source: str | Path, destination: Path, dtype: str = "float16", first_bucket: str = "instances"
 ) -> None:
     """Stores a run's checkpoint again, smaller; the card is kept and says how it is stored."""
     card = load_card(source)

@@ -74,7 +74,7 @@ def grid_command(
 
 
 def export_command(
-    source: Annotated[Path, typer.Argument(help="A run's checkpoint, e.g. runs/book/mnist-rpgan/best.")],
+    source: Annotated[str, typer.Argument(help="A run's checkpoint, e.g. runs/book/mnist-rpgan/best.")],
     destination: Annotated[Path, typer.Argument(help="Where it goes, e.g. data/checkpoints/mnist-rpgan.")],
     dtype: Annotated[str, typer.Option(help="float16 or float32.")] = "float16",
     first_bucket: Annotated[
@@ -91,14 +91,14 @@ def export_command(
 def curve_command(
     run: Annotated[Path, typer.Argument(help="A run's directory, e.g. runs/book/mnist-rpgan.")],
     model: Annotated[
-        str, typer.Argument(help="The checkpoint that came from it; the run's name by default.")
+        str, typer.Argument(help="The checkpoint that came from it; by default the committed one.")
     ] = "",
 ) -> None:
     """Keep what a run logged in data/results/curves, thinned, to be committed beside its checkpoint."""
-    from rpgan.checkpoint import find
+    from rpgan.checkpoint import find, load_config
     from rpgan.curves import keep_curve
 
-    print(f"curve of {run}: {keep_curve(run, find(model or run.name))}")
+    print(f"curve of {run}: {keep_curve(run, find(model or load_config(run / 'best').name))}")
 
 
 def convert_command(
