@@ -7,10 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from rpgan.config import DiscriminatorConfig
+from rpgan.config import ClassifierConfig, DiscriminatorConfig
 from rpgan.errors import UserError
 from rpgan.experiments import EXPERIMENTS
 from rpgan.models.blocks import pooled
+from rpgan.models.classifier import build_classifier
 from rpgan.models.discriminator import ARCHITECTURES, build_discriminator
 
 CONFIGS = {
@@ -20,6 +21,13 @@ CONFIGS = {
     "dcgan-sn": DiscriminatorConfig("dcgan", widths=(4, 6, 8)),
     "fc": DiscriminatorConfig("fc", widths=(16, 8)),
 }
+
+
+def test_images_are_not_halved_away():
+    with pytest.raises(UserError, match=r"downsamplings halve 28 pixels 5 times; expected at most 4"):
+        build_discriminator(DiscriminatorConfig(widths=(4,) * 5, downsamplings=7), (1, 28, 32))
+    with pytest.raises(UserError, match=r"widths halve 32 pixels 6 times; expected at most 5"):
+        build_classifier(ClassifierConfig("c", image_shape=(1, 32, 32), widths=(4,) * 6))
 
 
 def test_every_architecture_is_tested():

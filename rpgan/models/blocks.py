@@ -1,12 +1,14 @@
 """Layers that generators and discriminators are made of."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
+
+from rpgan.errors import UserError
 
 L = TypeVar("L", nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 Layers = Callable[[str, Tensor], Tensor]  # name of a layer, its input -> its output
@@ -110,6 +112,15 @@ def pooled(conv: nn.Conv2d, x: Tensor) -> Tensor:
     """
     kernel = F.avg_pool2d(F.pad(conv.weight, (1, 1, 1, 1)), 2, stride=1)
     return F.conv2d(x, kernel, conv.bias, stride=2, padding=1)
+
+
+def check_halvings(image_shape: Sequence[int], halvings: int, setting: str) -> None:
+    """Raises UserError where halving the resolution so often leaves no pixel."""
+    least = min(image_shape[1:])
+    if least < 2**halvings:
+        raise UserError(
+            f"{setting} halve {least} pixels {halvings} times; expected at most {least.bit_length() - 1}"
+        )
 
 
 def spectrally_normalised(module: nn.Module) -> nn.Module:

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rpgan.config import ClassifierConfig
+from rpgan.models.blocks import check_halvings
 from rpgan.models.modes import seeded
 
 
@@ -49,6 +50,10 @@ class Classifier(nn.Module):
 
 
 def build_classifier(config: ClassifierConfig, seed: int = 0) -> Classifier:
-    """Builds a classifier with random weights; the same seed gives the same weights."""
+    """Builds a classifier with random weights; the same seed gives the same weights.
+
+    Raises UserError for images that cannot be halved once for each width.
+    """
+    check_halvings(config.image_shape, len(config.widths), "widths")
     with seeded(seed):
         return Classifier(config)

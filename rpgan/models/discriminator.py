@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from rpgan.config import DiscriminatorConfig
 from rpgan.errors import UserError
-from rpgan.models.blocks import DownBlock, initialised, spectrally_normalised
+from rpgan.models.blocks import DownBlock, check_halvings, initialised, spectrally_normalised
 from rpgan.models.modes import seeded
 
 
@@ -44,7 +44,10 @@ POOLINGS: dict[str, Callable[[Tensor, tuple[int, int]], Tensor]] = {"mean": torc
 def build_discriminator(
     config: DiscriminatorConfig, image_shape: tuple[int, ...], seed: int = 0
 ) -> Discriminator:
-    """Builds a discriminator with random weights; the same seed gives the same weights."""
+    """Builds a discriminator with random weights; the same seed gives the same weights.
+
+    Raises UserError for an unknown architecture, and for images that are halved too often.
+    """
     if config.architecture not in ARCHITECTURES:
         raise UserError(f"architecture {config.architecture!r}; expected one of {', '.join(ARCHITECTURES)}")
     with seeded(seed):
@@ -56,6 +59,7 @@ def build_discriminator(
 
 def _sn_resnet(config: DiscriminatorConfig, image_shape: tuple[int, ...]) -> nn.Sequential:
     widths = (image_shape[0], *config.widths)
+    check_halvings(image_shape, min(config.downsamplings, len(config.widths)), "discriminator.downsamplings")
     blocks = [
         DownBlock(widths[i], widths[i + 1], down=i < config.downsamplings, first=i == 0)
         for i in range(len(config.widths))
