@@ -170,3 +170,23 @@ def test_the_command_line_starts_the_other_process(tmp_path):
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.count("best checkpoint") == 1
     assert load_card(tmp_path / "run" / "best")["machine"]["devices"] == 2
+
+
+@pytest.mark.slow
+def test_no_process_waits_for_one_that_has_no_data(tmp_path):
+    settings = ["--profile", "smoke", "--device", "cpu", "--set", "train.precision=float32"]
+    missing = ["--set", "data.name=folder", "--set", "data.path=nowhere"]
+    arguments = [
+        "train",
+        "mnist-rpgan",
+        *settings,
+        *missing,
+        "--out",
+        str(tmp_path / "run"),
+        "--devices",
+        "2",
+    ]
+    ran = subprocess.run(
+        [sys.executable, "-m", "rpgan", *arguments], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert ran.returncode != 0 and "nowhere does not exist" in ran.stderr

@@ -30,7 +30,8 @@ def _on_data(
     config: GanConfig | ClassifierConfig, fabric: Fabric, initial: Path | None, workers: int | None
 ) -> Parts:
     image_shape = config.generator.image_shape if isinstance(config, GanConfig) else config.image_shape
-    dataset, held_out = (load_dataset(config.data, image_shape, split) for split in ("train", "test"))
+    with fabric.rank_zero_first(local=True):  # which may download or decode what the others then find
+        dataset, held_out = (load_dataset(config.data, image_shape, split) for split in ("train", "test"))
     task: GanTask | ClassifierTask
     if isinstance(config, GanConfig):
         task = GanTask(config, fabric, held_out, initial)
