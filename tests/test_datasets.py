@@ -344,6 +344,13 @@ def test_unreadable_sets_are_user_errors(tmp_path: Path) -> None:
         load_dataset(DataConfig(name="folder"), SHAPE, "train")
 
 
+def test_splits_below_the_top_are_not_mixed(tmp_path: Path) -> None:
+    write_images(tmp_path / "set", ["set/train/a/1.png", "set/test/a/1.png"])
+    for path in (tmp_path / "set", pack(tmp_path / "set", tmp_path / "set.zip")):
+        with pytest.raises(UserError, match=r"has train and test inside set/; expected them at its top"):
+            load_path(path)
+
+
 @pytest.mark.parametrize("keep", [0, 20, 60])
 @pytest.mark.tried(
     "fault", "images cut off, in a folder and in a zip", "one line that names the image; no cache is left"
@@ -382,7 +389,6 @@ def test_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         load_path(tmp_path / "set")
 
 
-@pytest.mark.tried("fault", "a damaged entry of a zip", "one line that names the entry")
 def test_a_zip_goes_to_a_worker_that_was_spawned(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "one.zip", "w") as made:
         made.writestr("a.txt", "text")
@@ -390,6 +396,7 @@ def test_a_zip_goes_to_a_worker_that_was_spawned(tmp_path: Path) -> None:
     assert there.read("a.txt") == b"text" and [entry.name for entry in there.entries()] == ["a.txt"]
 
 
+@pytest.mark.tried("fault", "a damaged entry of a zip", "one line that names the entry")
 def test_damaged_zip_entries_are_named(tmp_path: Path) -> None:
     write_images(tmp_path / "set", ["1.png"])
     content = bytearray(pack(tmp_path / "set", tmp_path / "set.zip").read_bytes())
@@ -455,5 +462,6 @@ def test_a_set_that_cannot_be_had_says_where_it_belongs(root, monkeypatch):
     monkeypatch.setattr("torchvision.datasets.CelebA", offline)
     with pytest.raises(UserError, match=r"CelebA \(no network\).*celeba.*\.zip.*https"):
         load_dataset(DataConfig("celeba"), (3, 64, 64), "train")
+    Path("_cache_bedroomvallmdb").write_text("a list of keys that was cut off")
     with pytest.raises(UserError, match=r"LSUN bedroom.*bedroom_val_lmdb.*https.*lmdb"):
         load_dataset(DataConfig("lsun-bedroom"), (3, 128, 128), "test")

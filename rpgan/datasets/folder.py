@@ -97,6 +97,7 @@ def select(files: Files, split: str) -> tuple[list[Entry], list[int], str]:
     UserError for a path without images, or without any in this split.
     """
     images = _images(files)
+    _check_top([PurePosixPath(e.name).parts for e in images], files.path)
     if any(e.name.startswith(tuple(f"{name}/" for name in SPLITS)) for e in images):
         inside = [e for e in images if e.name.startswith(tuple(f"{name}/" for name in SPLITS))]
         chosen = [i for i, e in enumerate(inside) if e.name.startswith(f"{split}/")]
@@ -125,6 +126,17 @@ def _images(files: Files) -> list[Entry]:
         got = f"has only {', '.join(others[:5])} files" if others else "is empty"
         raise UserError(f"{files.path} {got}; expected images: {', '.join(SUFFIXES)}")
     return images
+
+
+def _check_top(names: Sequence[tuple[str, ...]], path: Path) -> None:
+    # As `zip -r set.zip set` makes it: its one class would hold both splits.
+    tops, below = {parts[0] for parts in names}, {parts[1] for parts in names if len(parts) > 2}
+    found = [split for split in SPLITS if split in below]
+    if len(tops) == 1 and found and not tops & set(SPLITS):
+        raise UserError(
+            f"{path} has {' and '.join(found)} inside {tops.pop()}/; expected them at its top: take that "
+            "folder, or zip what is in it"
+        )
 
 
 def decode(files: Files, name: str, image_shape: tuple[int, ...]) -> NDArray[np.uint8]:

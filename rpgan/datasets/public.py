@@ -1,7 +1,9 @@
 """Public image sets by name: a folder or zip under the data root, else torchvision's download."""
 
 from collections.abc import Callable
+from contextlib import chdir
 from dataclasses import dataclass, replace
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -91,9 +93,12 @@ def read_lsun(image_shape: tuple[int, ...], split: str) -> Pictures:
     """
     from torchvision.datasets import LSUN
 
-    root, name = data_root() / "raw" / "lsun", {"train": "bedroom_train", "test": "bedroom_val"}[split]
+    root = (data_root() / "raw" / "lsun").absolute()
+    name = {"train": "bedroom_train", "test": "bedroom_val"}[split]
     try:
-        source = LSUN(str(root), classes=[name])
+        # torchvision keeps its list of keys in the current directory; one that is there may be cut off.
+        with TemporaryDirectory() as empty, chdir(empty):
+            source = LSUN(str(root), classes=[name])
     except Exception as error:  # those of lmdb share no other base
         raise UserError(
             f"cannot read LSUN bedroom ({error or type(error).__name__}); expected the folder {name}_lmdb in "
