@@ -48,9 +48,9 @@ class LossConfig:
 
     name: str = "hinge"  # hinge | wgan-gp
     gradient_penalty: float = 10.0  # λ of WGAN-GP
-    diversity: str = "pair"  # pair (released code) | all-pairs (text) | off
+    diversity: str = "pair"  # pair | awake-pairs (released code) | all-pairs (text) | off
     diversity_weight: float = 1.0  # λ of the diversity term
-    diversity_margin: float = 1.5  # a bucket counts only while its value is below; for "pair"
+    diversity_margin: float = 1.5  # a bucket counts only while its value is below; for pairs
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from rpgan.overrides import override
 from rpgan.training import train
 from rpgan.training.batches import StepSampler, batches, step_rng
 from rpgan.training.classifier import ClassifierTask, _cut_out
-from rpgan.training.gan import GanTask, learning_rate_factor
+from rpgan.training.gan import DIVERSITY, GanTask, learning_rate_factor
 from rpgan.training.machine import build_fabric
 
 SMALL = {
@@ -421,6 +421,7 @@ def test_averaging_has_a_memory_of_the_length_that_is_asked_for():
 def test_rates_fall_to_nothing_over_the_last_steps():
     assert [learning_rate_factor(step, 10, 4) for step in (0, 5, 6, 8, 9)] == [1, 1, 1, 0.5, 0.25]
     assert learning_rate_factor(9, 10, 0) == 1
+    assert [learning_rate_factor(step, 4, 10) for step in range(4)] == [1, 0.75, 0.5, 0.25]
     task = gan_task({"train.decay_steps": 4, "train.d_lr": 1e-3})
     step_of(task, 4)
     rates = [group["lr"] for o in (task.g_optimizer, task.d_optimizer) for group in o.param_groups]
@@ -447,6 +448,24 @@ def test_the_discriminator_learns_real_from_generated(loss, rng):
     task._update_discriminator(real, fake, step_rng(0, 0))
     for ours, theirs in zip(gradients(task.discriminator.module), gradients(written), strict=True):
         torch.testing.assert_close(ours, theirs)
+
+
+def test_buckets_that_are_asleep_count_for_one_reading_and_not_for_the_other():
+    """One bucket of nearly equal instances, others of independent ones: mean over all, or over the first."""
+    found = {}
+    for reading in ("pair", "awake-pairs"):
+        task = gan_task({"loss.diversity": reading})
+        first = task.raw.buckets[0].instances
+        with torch.no_grad():
+            for other in first[1:]:
+                other.weight.copy_(first[0].weight + 0.1 * other.weight)
+        term = DIVERSITY[reading](task, step_rng(0, 1))
+        found[reading] = torch.autograd.grad(term, [i.weight for i in first], allow_unused=True)
+    buckets = sum(len(bucket) > 1 for bucket in task.raw.buckets)
+    drawn = [pair for pair in zip(*found.values(), strict=True) if pair[0] is not None]
+    assert len(drawn) == 2 and buckets > 1
+    for over_all, over_awake in drawn:
+        torch.testing.assert_close(over_awake, buckets * over_all)
 
 
 def test_the_generator_maximises_diversity_by_its_weight():

@@ -168,8 +168,15 @@ class GanTask:
                 if parameter.grad is None:
                     parameter.grad = torch.zeros_like(parameter)
 
+    def _pair_diversities(self, rng: torch.Generator) -> list[Tensor]:
+        return [pair_diversity(b, rng, self.config.loss.diversity_margin) for b in self._plural_buckets()]
+
     def _pair_diversity(self, rng: torch.Generator) -> Tensor:
-        values = [pair_diversity(b, rng, self.config.loss.diversity_margin) for b in self._plural_buckets()]
+        values = self._pair_diversities(rng)
+        return torch.stack(values).mean() if values else self._no_diversity(rng)
+
+    def _awake_diversity(self, rng: torch.Generator) -> Tensor:
+        values = [value for value in self._pair_diversities(rng) if value.requires_grad]
         return torch.stack(values).mean() if values else self._no_diversity(rng)
 
     def _all_pairs_diversity(self, rng: torch.Generator) -> Tensor:
@@ -228,14 +235,15 @@ class GanTask:
 
 DIVERSITY = {
     "pair": GanTask._pair_diversity,
+    "awake-pairs": GanTask._awake_diversity,
     "all-pairs": GanTask._all_pairs_diversity,
     "off": GanTask._no_diversity,
 }
 
 
 def learning_rate_factor(step: int, steps: int, decay_steps: int) -> float:
-    """1 until the last `decay_steps` of all steps, over which it falls linearly to 0."""
-    return min(1.0, (steps - step) / decay_steps) if decay_steps else 1.0
+    """1 until the last `decay_steps` of all steps, or until the first of fewer; it falls linearly to 0."""
+    return min(1.0, (steps - step) / min(decay_steps, steps)) if decay_steps else 1.0
 
 
 def _placed(module: M, fabric: Fabric) -> M:
