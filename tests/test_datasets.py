@@ -462,6 +462,22 @@ def test_a_set_that_cannot_be_had_says_where_it_belongs(root, monkeypatch):
     monkeypatch.setattr("torchvision.datasets.CelebA", offline)
     with pytest.raises(UserError, match=r"CelebA \(no network\).*celeba.*\.zip.*https"):
         load_dataset(DataConfig("celeba"), (3, 64, 64), "train")
-    Path("_cache_bedroomvallmdb").write_text("a list of keys that was cut off")
     with pytest.raises(UserError, match=r"LSUN bedroom.*bedroom_val_lmdb.*https.*lmdb"):
         load_dataset(DataConfig("lsun-bedroom"), (3, 128, 128), "test")
+
+
+def test_no_list_of_keys_that_lies_about_is_believed(root, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RPGAN_DATA", "relative")
+    seen = []
+
+    def lsun(folder, classes):
+        seen.append((folder, list(Path.cwd().iterdir())))
+        Path("_cache_keys").touch()
+        return []
+
+    monkeypatch.setattr("torchvision.datasets.LSUN", lsun)
+    for _ in range(2):
+        load_dataset(DataConfig("lsun-bedroom"), (3, 128, 128), "test")
+    assert seen == [(str(tmp_path / "relative" / "raw" / "lsun"), [])] * 2
+    assert Path.cwd() == tmp_path and not list(tmp_path.glob("_cache*"))
