@@ -41,7 +41,7 @@ def test_zero_denominators_are_counted_not_hidden():
 
 def test_distinct_draws_are_corrected_where_sizes_differ():
     """Two buckets with the same spread, one of 2 instances and one of 100: equal after the correction."""
-    truth = torch.tensor([[6.0, 6.0]])
+    truth = torch.tensor([[6.0, 6.0]] * 2)
     inflated = truth * torch.tensor([2 / 1, 100 / 99])
     d = layer_diversity(inflated, (2, 100), rng())
     torch.testing.assert_close(d.mean, truth[0].double())
