@@ -39,11 +39,12 @@ class ClassMap:
         interval, by the jackknife over them, is left out for fewer than three.
         """
         n, counts = self.votes.shape[2], self.votes.sum(2)
+        value = _agreement(counts)
         if n < 3:
-            return Result(_agreement(counts), n)
+            return Result(value, n)
         without = [_agreement(counts - vote) for vote in self.votes.unbind(2)]
-        low, high = t_interval(_agreement(counts), jackknife_error(without), n - 1)
-        return Result(_agreement(counts), n, interval=(max(0.0, low), min(1.0, high)))
+        low, high = t_interval(value, jackknife_error(without), n - 1)
+        return Result(value, n, interval=(max(0.0, low), min(1.0, high)))
 
 
 def _agreement(counts: Int64[Tensor, "m1 m2 classes"]) -> float:

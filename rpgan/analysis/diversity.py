@@ -32,13 +32,13 @@ FORMS = {  # of LayerDiversity, one number a bucket, and how their keys end
 }
 
 
-KINDS = ("rpgan", "gan", "dcgan")  # of generators, of which a chapter has one for a data set or more
+KINDS = ("rpgan", "gan", "dcgan")  # of generators, which the family leaves out
 
 
 def family(experiment: str) -> str:
     """Returns what an experiment's results are filed under: `cifar10` of `cifar10-rpgan` and -dcgan.
 
-    Any other has its own name, so that two models of one data set do not share their keys.
+    Any other has its own name.
     """
     data, _, kind = experiment.rpartition("-")
     return (data if kind in KINDS else experiment).replace("-", "_")

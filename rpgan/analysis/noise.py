@@ -84,12 +84,13 @@ def damage(
             images = perturbed_images(generator, layer, alpha, trials)
             after = Seen.of(images.flatten(0, 1), yardstick.extractor)
             changes[:, layer, level] = before.apart(after).unflatten(1, by_draw).mean(-1)
-            frechet[layer, level] = yardstick.distance(after.features)
-            if clean:  # of the same latents as with noise, draw by draw
-                ratio, ends = yardstick.jackknifed(after.features.unflatten(0, by_draw)).over(clean)
+            noisy = yardstick.jackknifed(after.features.unflatten(0, by_draw)) if clean else None
+            frechet[layer, level] = noisy.whole if noisy else yardstick.distance(after.features)
+            if clean and noisy:  # of the same latents, draw by draw
+                ratio, ends = noisy.over(clean)
                 ratios[:, layer, level] = torch.tensor([ratio, *ends])
     by_kind = dict(zip(KINDS, changes, strict=True))
-    undisturbed = yardstick.distance(before.features)
+    undisturbed = clean.whole if clean else yardstick.distance(before.features)
     return Damage(alphas, by_kind, frechet, undisturbed, ratios if clean else None)
 
 

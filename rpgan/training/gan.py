@@ -172,19 +172,19 @@ class GanTask:
         return [pair_diversity(b, rng, self.config.loss.diversity_margin) for b in self._plural_buckets()]
 
     def _pair_diversity(self, rng: torch.Generator) -> Tensor:
-        values = self._pair_diversities(rng)
-        return torch.stack(values).mean() if values else self._no_diversity(rng)
+        return self._mean(self._pair_diversities(rng))
 
     def _awake_diversity(self, rng: torch.Generator) -> Tensor:
-        values = [value for value in self._pair_diversities(rng) if value.requires_grad]
-        return torch.stack(values).mean() if values else self._no_diversity(rng)
+        return self._mean([value for value in self._pair_diversities(rng) if value.requires_grad])
 
     def _all_pairs_diversity(self, rng: torch.Generator) -> Tensor:
-        values = [all_pairs_diversity(bucket) for bucket in self._plural_buckets()]
-        return torch.stack(values).mean() if values else self._no_diversity(rng)
+        return self._mean([all_pairs_diversity(bucket) for bucket in self._plural_buckets()])
 
     def _no_diversity(self, rng: torch.Generator) -> Tensor:
-        return torch.zeros((), device=self.fabric.device)
+        return self._mean([])
+
+    def _mean(self, values: list[Tensor]) -> Tensor:
+        return torch.stack(values).mean() if values else torch.zeros((), device=self.fabric.device)
 
     def _plural_buckets(self) -> list:
         return [bucket for bucket in self.raw.buckets if len(bucket) > 1]
