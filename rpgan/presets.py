@@ -127,6 +127,15 @@ def resolve(name: str, profile: str = "book", changes: Mapping[str, Any] | None 
     return override(EXPERIMENTS[name], {**AMOUNTS[check_profile(profile)](name), **(changes or {})})
 
 
+def resolve_gan(name: str, profile: str = "book", changes: Mapping[str, Any] | None = None) -> GanConfig:
+    """Returns such an experiment that trains a generator; raises UserError for one that does not."""
+    config = resolve(name, profile, changes)
+    if not isinstance(config, GanConfig):
+        names = [name for name, known in EXPERIMENTS.items() if isinstance(known, GanConfig)]
+        raise UserError(f"{name} trains no generator; expected one of {', '.join(names)}")
+    return config
+
+
 def changes_of(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
     """Those of a reader's changes that concern an experiment: a standard GAN has no routing to change."""
     config = EXPERIMENTS.get(name)

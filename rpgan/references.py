@@ -13,16 +13,16 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from rpgan.config import DataConfig, GanConfig
+from rpgan.config import DataConfig
 from rpgan.datasets import SPLITS, ImageDataset, load_dataset
 from rpgan.datasets.catalogue import find, is_present
 from rpgan.errors import UserError
-from rpgan.experiments import EXPERIMENTS
 from rpgan.files import DAMAGED_ZIP, replacing
 from rpgan.metrics.color import histograms
 from rpgan.metrics.features import CLASSIFIERS, EXTRACTORS, Extractor, load_extractor
 from rpgan.metrics.frechet import Moments, check_features
 from rpgan.places import COMMITTED, data_root
+from rpgan.presets import resolve_gan
 
 BATCH = 500  # images in memory at once
 KEPT = 5_000  # feature vectors, beside the moments of all images
@@ -207,9 +207,7 @@ def write_reference(
     Raises UserError for an unknown experiment, where the data, an extractor that was named or all of them are
     absent, and where the file is the repository's.
     """
-    if not isinstance(config := EXPERIMENTS.get(experiment), GanConfig):
-        names = [name for name, known in EXPERIMENTS.items() if isinstance(known, GanConfig)]
-        raise UserError(f"no experiment {experiment!r} with a generator; expected one of {', '.join(names)}")
+    config = resolve_gan(experiment, "paper")
     shape = config.generator.image_shape
     blank = torch.zeros(1, *shape, dtype=torch.uint8)
     networks, absent = available(extractors or fitting(config.data), blank, device)

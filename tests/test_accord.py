@@ -22,6 +22,7 @@ class Row:
     damage: dict[str, list[float]] = field(default_factory=dict)
     semantic: str = "other²"
     overrides: dict[str, Any] = field(default_factory=dict)
+    experiment: str = "cifar10-rpgan"
 
 
 def routed(color, semantic=RISING, n_in=USUAL[0]):

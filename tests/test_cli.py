@@ -176,7 +176,7 @@ MISTAKES = {
     "no images": (["sample", "SAVED", "--n", "0"], "--n 0", "rpgan sample --help"),
     "a folder that is a file": (["sample", "SAVED", "--out", "file/x.png"], "file", "check the path"),
     "no name for an export": (["export", "SAVED", "."], "is no checkpoint", "expected a new directory"),
-    "memory of a classifier": (["memory", "mnist-cnn"], "mnist-cnn", "expected one, e.g."),
+    "memory of a classifier": (["memory", "mnist-cnn"], "mnist-cnn", "expected one of"),
     "a shard of nothing": (["sweep", "twins", "--shard", "x"], "--shard x", "expected I/K"),
     "a sweep and points": (["sweep", "twins", "--points", "file"], "twins", "expected"),
     "Ray's options without Ray": (

@@ -10,11 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rpgan.config import GanConfig
 from rpgan.intervals import FEWEST, jackknife_error, rank_interval, t_interval
 from rpgan.metrics.agreement import rank_correlations
 from rpgan.metrics.seeds import Spread
-from rpgan.presets import resolve
+from rpgan.presets import resolve_gan
 from rpgan.results import Result
 
 STANDARD, RPGAN, OTHER = "standard GAN", "RPGAN", "RPGAN of another size"  # kinds of trainings
@@ -34,6 +33,8 @@ Shares = Mapping[str, Sequence[float | None]]  # of one training, by measure
 class Training(Protocol):
     """What a row of a sweep says of one training; see rpgan.sweep."""
 
+    @property
+    def experiment(self) -> str: ...
     @property
     def overrides(self) -> Mapping[str, Any]: ...
     @property
@@ -163,17 +164,15 @@ def accord(rows: Iterable[Training], experiment: str, profile: str) -> Accord | 
     Left out are those with a fixed Z, those in which a layer changes nothing, and those with another number
     of layers, or of other measures, than the first RPGAN. None where no standard GAN or no RPGAN is left.
     """
-    config = resolve(experiment, profile)
-    assert isinstance(config, GanConfig)  # an experiment without a generator has no sweep
-    usual = config.generator.bucket_sizes
+    usual = resolve_gan(experiment, profile).generator.bucket_sizes
     told = []
     for row in rows:
-        if row.overrides.get("generator.latent") == "fixed":
+        network = resolve_gan(row.experiment, profile, row.overrides).generator
+        if network.latent == "fixed":
             continue
         exchange = {name: forms["share"] for name, forms in row.diversity.items()}
-        sizes = tuple(row.overrides.get("generator.bucket_sizes", usual))
-        kind = STANDARD if row.damage else RPGAN if sizes == usual else OTHER
-        told.append((kind, sizes[0], row.damage or exchange, row.semantic))
+        kind = STANDARD if row.damage else RPGAN if network.bucket_sizes == usual else OTHER
+        told.append((kind, network.bucket_sizes[0], row.damage or exchange, row.semantic))
     whole = [(kind, n, shares, name) for kind, n, shares, name in told if _is_whole(shares)]
     first = next(((shares, name) for kind, _, shares, name in whole if kind != STANDARD), None)
     if first is None:

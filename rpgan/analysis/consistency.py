@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from rpgan.config import GanConfig
+from rpgan.config import GeneratorConfig
 from rpgan.intervals import FEWEST, count_orders, rank_interval, resampled_sums
 from rpgan.metrics.shares import share
-from rpgan.presets import resolve
+from rpgan.presets import resolve_gan
 from rpgan.results import Result, show_value
 
 COLOR = "color"
@@ -144,13 +144,13 @@ def consistency(rows: Iterable[Training], profile: str) -> Consistency | None:
     Left out are those with a fixed Z, and those with another number of buckets, or of other measures, than
     the first. `profile` is that of the sweep: it says what a row does not override.
     """
-    learned = [row for row in rows if row.overrides.get("generator.latent") != "fixed"]
+    learned = [row for row in rows if _network(row, profile).latent != "fixed"]
     whole = [row for row in learned if row.diversity and all(map(_is_whole, row.diversity.values()))]
     alike = [row for row in whole if _shape(row) == _shape(whole[0])]
     if len(alike) < 2:
         return None
     return Consistency(
-        n_in=tuple(_instances(row, profile) for row in alike),
+        n_in=tuple(_network(row, profile).bucket_sizes[0] for row in alike),
         measures={
             name: Diversities(
                 *(
@@ -164,10 +164,8 @@ def consistency(rows: Iterable[Training], profile: str) -> Consistency | None:
     )
 
 
-def _instances(row: Training, profile: str) -> int:
-    config = resolve(row.experiment, profile, row.overrides)
-    assert isinstance(config, GanConfig)  # an experiment without a generator has no sweep
-    return config.generator.bucket_sizes[0]
+def _network(row: Training, profile: str) -> GeneratorConfig:
+    return resolve_gan(row.experiment, profile, row.overrides).generator
 
 
 def _is_whole(forms: Mapping[str, Sequence[float | None]]) -> bool:

@@ -26,7 +26,7 @@ from rpgan.metrics.frechet import (
 )
 from rpgan.metrics.normality import Shape, shape_of
 from rpgan.models.generator import RandomPathGenerator, build_generator
-from rpgan.presets import resolve
+from rpgan.presets import resolve, resolve_gan
 from rpgan.references import find_reference
 from rpgan.results import Result
 
@@ -44,10 +44,8 @@ def additivity_table(
 
     All but the first have random weights, which is enough: additivity is a matter of layers.
     """
-    resnet = resolve(TWINS[0], profile)
-    assert isinstance(resnet, GanConfig)
-    sizes = tuple(min(2, m) for m in resnet.generator.bucket_sizes)
-    short = replace(resnet.generator, bucket_sizes=sizes)
+    resnet = resolve_gan(TWINS[0], profile).generator
+    short = replace(resnet, bucket_sizes=tuple(min(2, m) for m in resnet.bucket_sizes))
     tried = {
         "trained": trained,
         "the same layers with ReLU": build_generator(replace(config, leak=0.0)),

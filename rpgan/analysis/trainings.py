@@ -9,7 +9,6 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 
-from rpgan.config import GanConfig
 from rpgan.metrics.prd import PrdCurve
 from rpgan.metrics.seeds import (
     Spread,
@@ -20,7 +19,7 @@ from rpgan.metrics.seeds import (
     welch_interval,
 )
 from rpgan.metrics.shares import share
-from rpgan.presets import resolve
+from rpgan.presets import resolve_gan
 from rpgan.results import Result
 
 RPGAN, STANDARD, FIXED = "RPGAN", "standard GAN", "RPGAN, fixed Z"
@@ -173,16 +172,14 @@ def contest(rows: Iterable[Training], profile: str, routed: str, standard: str) 
 
     `profile` is that of the sweep, whose protocol all its rows have in common.
     """
-    usual = resolve(routed, profile)
-    assert isinstance(usual, GanConfig)  # an experiment without a generator has no sweep
+    usual = resolve_gan(routed, profile).generator.bucket_sizes
     sorted_rows: dict[str, list[Training]] = {RPGAN: [], STANDARD: [], FIXED: []}
     for row in rows:
-        sizes = row.overrides.get("generator.bucket_sizes", usual.generator.bucket_sizes)
+        network = resolve_gan(row.experiment, profile, row.overrides).generator
         if row.experiment == standard:
             sorted_rows[STANDARD].append(row)
-        elif row.experiment == routed and tuple(sizes) == usual.generator.bucket_sizes:
-            fixed = row.overrides.get("generator.latent") == "fixed"
-            sorted_rows[FIXED if fixed else RPGAN].append(row)
+        elif row.experiment == routed and network.bucket_sizes == usual:
+            sorted_rows[FIXED if network.latent == "fixed" else RPGAN].append(row)
     return Contest({kind: tuple(found) for kind, found in sorted_rows.items() if found})
 
 

@@ -56,14 +56,12 @@ def cost_parts(document: Mapping[str, Any] | None) -> dict[str, str]:
 
 def memory_table() -> str:
     """Returns the computed memory of the paper's own trainings, the largest moment in GiB."""
-    from rpgan.config import GanConfig
     from rpgan.memory import GIB, sampling_memory, training_memory
-    from rpgan.presets import resolve
+    from rpgan.presets import resolve_gan
 
     rows = []
     for name in AT_PAPER_SIZE:
-        config = resolve(name, "paper")
-        assert isinstance(config, GanConfig), f"{name} is no GAN"
+        config = resolve_gan(name, "paper")
         peaks = [training_memory(config, precision).peak for precision in ("float32", "bfloat16")]
         sampling = sampling_memory(config.generator).peak
         rows.append([f"`{name}`", *(f"{peak / GIB:.1f}" for peak in (*peaks, sampling))])

@@ -3,7 +3,7 @@
 import re
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -47,15 +47,14 @@ def sweep_command(
         return
     sweep = find_sweep(name) if points is None else sweeps.read_sweep(points)
     runner = partial(in_this_process, device=device)
-    options = {"--gpus": gpus, "--cpus": cpus, "--retries": retries}
-    given = [name for name, value in options.items() if value is not None]
+    options = {"gpus": gpus, "cpus": cpus, "retries": retries}
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     if given and not ray:
-        raise UserError(f"{', '.join(given)} without --ray; expected both or neither")
+        raise UserError(f"--{', --'.join(given)} without --ray; expected both or neither")
     if ray:
         from rpgan.sweep.cluster import on_ray
 
-        starts, cores = 3 if retries is None else retries, 1 if cpus is None else cpus
-        runner = partial(on_ray, address=ray, device=device, gpus=gpus, cpus=cores, retries=starts)
+        runner = partial(on_ray, address=ray, device=device, **given)
     known = published_rows(sweep.name, profile) if missing else ()
     table = sweeps.run_sweep(sweep, profile, shard=_parse_shard(shard), runner=runner, known=known)
     if publish:
@@ -97,13 +96,10 @@ def memory_command(
     device: Annotated[str, typer.Option(help="cpu or cuda, where weights are copied too.")] = "cpu",
 ) -> None:
     """Print the memory that training and sampling of an experiment take, without starting them."""
-    from rpgan.config import GanConfig
     from rpgan.memory import ACTIVATIONS, sampling_memory, training_memory
-    from rpgan.presets import resolve
+    from rpgan.presets import resolve_gan
 
-    config = resolve(experiment, profile, parse_assignments(sets, "train.batch_size=32"))
-    if not isinstance(config, GanConfig):
-        raise UserError(f"{experiment} is no GAN; expected one, e.g. cifar10-rpgan")
+    config = resolve_gan(experiment, profile, parse_assignments(sets, "train.batch_size=32"))
     for option, given, known in (("precision", precision, ACTIVATIONS), ("device", device, ("cpu", "cuda"))):
         if given not in known:
             raise UserError(f"--{option} {given}; expected one of {', '.join(known)}")

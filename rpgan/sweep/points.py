@@ -10,11 +10,10 @@ from typing import Any
 
 import yaml
 
-from rpgan.config import GanConfig
 from rpgan.errors import UserError
 from rpgan.obtain import run_directory
 from rpgan.overrides import fingerprint, flatten
-from rpgan.presets import resolve
+from rpgan.presets import resolve, resolve_gan
 from rpgan.sweep.trial import ROW, Trial
 
 LONGEST = 120  # characters of a trial's settings in the name of its folder; the fingerprint has all
@@ -163,9 +162,7 @@ def plan(sweep: Sweep, profile: str) -> tuple[Trial, ...]:
 
 def _trial(point: Point, protocol: Protocol, profile: str) -> Trial:
     changes = {**protocol.changes, **point.changes}
-    config = resolve(point.experiment, profile, changes)
-    if not isinstance(config, GanConfig):
-        raise UserError(f"{point.experiment} trains no generator; expected an experiment that does")
+    config = resolve_gan(point.experiment, profile, changes)
     features = protocol.features or (config.train.features,)
     n = protocol.n or config.train.evaluate_n
     usual = flatten(resolve(point.experiment, profile, protocol.changes))
