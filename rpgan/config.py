@@ -75,7 +75,7 @@ class TrainConfig:
     evaluate_every: int = 1_000  # steps between scores, sample sheets and candidates for the best checkpoint
     save_every: int = 500  # steps between resumable states
     features: str = "pixels"  # extractor of the Fréchet distance that selects the best checkpoint
-    evaluate_n: int = 2_000  # images of either side of that distance
+    evaluate_n: int = 2_000  # images of either side of that distance; of real ones, at most those held out
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from rpgan.checkpoint import refuse_what_is_no_checkpoint, save_checkpoint
-from rpgan.config import DataConfig, GanConfig, GeneratorConfig
+from rpgan.config import DataConfig, DiscriminatorConfig, GanConfig, GeneratorConfig
 from rpgan.errors import UserError
+from rpgan.experiments import EXPERIMENTS
 from rpgan.layouts import MODELS, Converted, Source
 from rpgan.models.generator import RandomPathGenerator, build_generator
 from rpgan.overrides import override
@@ -114,7 +115,10 @@ def assemble(converted: Converted) -> RandomPathGenerator:
 
 
 def describe(arguments: Arguments, generator: GeneratorConfig) -> GanConfig:
-    """Returns the authors' experiment as a config; their steps count discriminator updates (point 2)."""
+    """Returns the authors' experiment as a config; their steps count discriminator updates (erratum 2).
+
+    The file says nothing of the discriminator: it is that of an experiment here of such images, if any.
+    """
     d_steps = int(_number(arguments, "discriminator_steps", 5.0))
     data = DATA.get(str(arguments.get("data")))
     loss = str(arguments.get("loss", "hinge"))
@@ -123,12 +127,11 @@ def describe(arguments: Arguments, generator: GeneratorConfig) -> GanConfig:
         name=f"released-{arguments['model']}",
         data=DataConfig(data) if data else DataConfig("folder"),
         generator=generator,
+        discriminator=_usual_discriminator(generator),
     )
     changes = {
-        "discriminator.architecture": generator.architecture,
-        "discriminator.spectral_norm": generator.architecture != "dcgan",
         "loss.name": LOSSES.get(loss, loss),
-        "loss.diversity": "pair" if weight else "off",
+        "loss.diversity": "awake-pairs" if weight else "off",
         "loss.diversity_weight": weight,
         "loss.diversity_margin": _number(arguments, "diversity_margin", 1.5),
         "train.steps": int(_number(arguments, "steps", 450_000.0)) // max(d_steps, 1),
@@ -141,6 +144,15 @@ def describe(arguments: Arguments, generator: GeneratorConfig) -> GanConfig:
         "seed": int(_number(arguments, "seed", 42.0)),
     }
     return override(config, changes)
+
+
+def _usual_discriminator(generator: GeneratorConfig) -> DiscriminatorConfig:
+    def kind(of: GeneratorConfig) -> tuple[str, tuple[int, ...]]:
+        return of.architecture, of.image_shape[1:]
+
+    gans = [config for config in EXPERIMENTS.values() if isinstance(config, GanConfig)]
+    alike = (config.discriminator for config in gans if kind(config.generator) == kind(generator))
+    return next(alike, DiscriminatorConfig(architecture=generator.architecture))
 
 
 def read_arguments(path: Path) -> dict[str, Any]:

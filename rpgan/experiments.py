@@ -31,7 +31,7 @@ LINEAR_28 = GeneratorConfig(
     bucket_sizes=(32, 32, 32, 16, 16),
     leak=1.0,
 )
-# The paper states the discriminator of 32 pixels only; these follow the usual SNGAN of their resolution.
+# The paper states no discriminator; these follow the usual SNGAN of their resolution (erratum 13).
 DISCRIMINATOR_64 = DiscriminatorConfig(widths=(64, 128, 256, 512, 1024), downsamplings=5)
 DISCRIMINATOR_128 = DiscriminatorConfig(widths=(64, 128, 256, 512, 1024, 1024), downsamplings=5)
 NO_DIVERSITY = LossConfig(diversity="off")
@@ -46,7 +46,7 @@ DCGAN_64 = GeneratorConfig(
 )
 CRITIC_32 = DiscriminatorConfig(architecture="dcgan", widths=(64, 128, 256), spectral_norm=False)
 CRITIC_64 = replace(CRITIC_32, widths=(64, 128, 256, 512))
-WASSERSTEIN = replace(NO_DIVERSITY, name="wgan-gp")
+WASSERSTEIN = LossConfig(name="wgan-gp")
 # The released code's values for the runs whose length the paper does not state (erratum 13).
 RELEASED = TrainConfig(steps=12_000, g_lr=2e-4, d_lr=2e-4, features="mnist-cnn")
 # The DCGANs have the others' hyperparameters (appendix A), which leaves out how long digits take.

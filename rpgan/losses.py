@@ -62,7 +62,7 @@ def pair_diversity(bucket: Bucket, rng: torch.Generator, margin: float = 1.5) ->
 
     Mean over the weights (biases do not count), each normalised by the pair's detached mean and standard
     deviation: 0 for equal instances, 2 for independent ones. At or above the margin it is a constant, so that
-    its gradient is zero (the released code's reading; erratum 3).
+    its gradient is zero (what the released code takes of one bucket; erratum 3).
     """
     i, j = torch.randperm(len(bucket), generator=rng)[:2].tolist()
     pairs = zip(weights_of(bucket.instances[i]), weights_of(bucket.instances[j]), strict=True)
@@ -71,8 +71,9 @@ def pair_diversity(bucket: Bucket, rng: torch.Generator, margin: float = 1.5) ->
 
 
 def all_pairs_diversity(bucket: Bucket) -> Tensor:
-    """Σ_{i≠j} MSE(w_i/s_w, w_j/s_w), mean over the weights w (section 3.2, the text's reading).
+    """Σ_{i≠j} MSE(w_i/s_w, w_j/s_w), mean over the weights w (section 3.2, the text's reading; erratum 3).
 
+    The text sums over all parameters; biases begin at 0, where s_w is 0 too, and are left out.
     s_w is the standard deviation over all instances of w and stays in the graph. With
     Σ_{i≠j} ‖w_i − w_j‖² = 2m Σ_i ‖w_i − w̄‖² no pair is formed; the value lies in [0, 2m²].
     """

@@ -40,7 +40,7 @@ RANGES: dict[str, tuple[float, float]] = {
 def override(config: C, changes: Mapping[str, Any]) -> C:
     """Returns the config with dotted keys replaced, e.g. `{"train.steps": 20}`.
 
-    Raises UserError for an unknown key (with the valid ones) and for a value of another type.
+    Raises UserError for an unknown key (with those close to it, or else all) and for a value of another type.
     """
     known = flatten(config)
     for key in changes:

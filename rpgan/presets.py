@@ -48,6 +48,7 @@ EXPLORER_CPU = CIFAR_CPU | {"generator.widths": (32,) * 4}
 DCGAN_CPU = CPU_GAN | {
     "generator.widths": (96, 48, 24),
     "discriminator.widths": (32, 64, 128),
+    "loss.diversity": "off",
     "train.steps": 10_000,
     "train.evaluate_n": 5_000,
 }

@@ -7,6 +7,7 @@ that the plain reference below makes of them.
 import json
 import zipfile
 from collections.abc import Callable
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from torch import Tensor
 from rpgan.checkpoint import load_card, load_generator
 from rpgan.convert import convert
 from rpgan.errors import UserError
+from rpgan.experiments import EXPERIMENTS
 from rpgan.models.generator import render
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -255,6 +257,9 @@ def test_the_card_says_where_it_comes_from(tmp_path: Path) -> None:
     assert config["generator"]["latent"] == "fixed" and config["generator"]["latent_dim"] == 5
     assert config["data"]["name"] == "anime-faces" and config["train"]["g_lr"] == 1e-4
     assert card["steps"] == 250_000
+    usual = json.loads(json.dumps(asdict(EXPERIMENTS["anime-rpgan"].discriminator)))
+    assert config["discriminator"] == usual, "of 64 pixels, since the file holds none"
+    assert config["loss"]["diversity"] == "awake-pairs"
 
 
 def test_learned_latents_are_trained_on_and_steps_are_of_the_generator(tmp_path: Path) -> None:

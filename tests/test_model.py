@@ -71,6 +71,7 @@ def test_an_sn_resnet_is_told_by_layers_normalisation_and_loss(changes, holds):
         ({"train.g_lr": 2e-4}, False),
         ({"discriminator.spectral_norm": True}, False),
         ({"loss.name": "hinge"}, False),
+        ({"loss.diversity": "off"}, False),
     ],
 )
 def test_the_networks_of_appendix_a_are_told_by_rates_normalisation_and_loss(changes, holds):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from rpgan import paths
-from rpgan.config import GanConfig, GeneratorConfig, standard_twin
+from rpgan.config import GanConfig, GeneratorConfig, LossConfig, standard_twin
 from rpgan.errors import UserError
 from rpgan.losses import all_pairs_diversity
 from rpgan.models.blocks import UpBlock
@@ -36,7 +36,7 @@ TABLE_1 = {
     "lsun-rpgan": Protocol(128, 7, 20, 1, 16, 420.0),
 }  # as published in version 2
 ENUMERABLE = 20_000  # paths whose images are compared one by one
-IMAGES = {"cifar10-rpgan": 50_000, "anime-rpgan": 21_551, "lsun-rpgan": 3_033_042}  # of the training sets
+IMAGES = {"cifar10-rpgan": 50_000, "anime-rpgan": 21_551, "lsun-rpgan": 3_033_042}  # of the data sets
 
 
 def protocol(config: GanConfig, n_images: int) -> Protocol:
@@ -116,10 +116,10 @@ def is_sn_resnet(config: GanConfig) -> bool:
 
 
 def is_of_appendix_a(config: GanConfig) -> bool:
-    """Whether an experiment is a plain convolutional WGAN with the rates of section 4 (appendix A)."""
+    """Whether an experiment is a plain convolutional WGAN with rates and diversity of section 4 (appendix A)."""
     adam = schedule(config).adam == SECTION_4["cifar10-rpgan"].adam
     plain = config.generator.architecture == "dcgan" and not config.discriminator.spectral_norm
-    return adam and plain and config.loss.name == "wgan-gp"
+    return adam and plain and config.loss == LossConfig(name="wgan-gp")
 
 
 def differ_in_routing_alone(routed: GanConfig, standard: GanConfig) -> bool:

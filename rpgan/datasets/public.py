@@ -21,7 +21,7 @@ class PublicSet:
 
     title: str
     folder: str  # below the data root; or a zip of this name
-    images: int  # of the training split; of CelebA, of all
+    images: int  # of the training split; of CelebA and Anime Faces, of all
     source: str
     download: Callable[[tuple[int, ...], str], ImageDataset] | None = None
 

@@ -21,7 +21,7 @@ class LayerDiversity:
     ratio: Tensor  # robust D: ΣS_l/ΣS_1 over routes
     ratio_low: Tensor  # ends of its percentile bootstrap interval over routes
     ratio_high: Tensor
-    mean: Tensor  # absolute S_l, mean over routes
+    mean: Tensor  # absolute (m − 1)/m · S_l, mean over routes
     share: Tensor  # S_l/ΣS_l', summed over routes, of all buckets with a D
     resampled: dict[str, Tensor]  # (draws, n_buckets) of the bootstrap, mean and ratio_mean up to a factor
 
