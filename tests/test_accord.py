@@ -1,11 +1,11 @@
 """Roles of layers over trainings, on planted numbers."""
 
-from dataclasses import dataclass, field
+from dataclasses import replace
 from statistics import fmean
-from typing import Any
 
 import pytest
 import torch
+from rows import row
 
 from rpgan.analysis import accord as module
 from rpgan.analysis.accord import ALL, OTHER, RPGAN, STANDARD
@@ -13,26 +13,21 @@ from rpgan.metrics.agreement import rank_correlations
 from rpgan.presets import resolve
 
 RISING, FALLING, SWAPPED = [0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1], [0.1, 0.2, 0.4, 0.3]
+CHOSE = {"name": "frechet_own"}
 USUAL = resolve("cifar10-rpgan", "book").generator.bucket_sizes
-
-
-@dataclass
-class Row:
-    diversity: dict[str, dict[str, list[float | None]]] = field(default_factory=dict)
-    damage: dict[str, list[float]] = field(default_factory=dict)
-    semantic: str = "other²"
-    overrides: dict[str, Any] = field(default_factory=dict)
-    experiment: str = "cifar10-rpgan"
 
 
 def routed(color, semantic=RISING, n_in=USUAL[0]):
     shares = {"color": color, "own²": FALLING, "other²": semantic}
     sizes = {"generator.bucket_sizes": [n_in] * len(USUAL)}
-    return Row({name: {"share": share} for name, share in shares.items()}, overrides=sizes)
+    return row(
+        diversity={name: {"share": share} for name, share in shares.items()}, overrides=sizes, selected=CHOSE
+    )
 
 
 def standard(color, semantic=RISING):
-    return Row(damage={"color": color, "own²": FALLING, "other²": semantic})
+    damage = {"color": color, "own²": FALLING, "other²": semantic}
+    return row(experiment="cifar10-gan", damage=damage, selected=CHOSE)
 
 
 def accord(*rows):
@@ -118,9 +113,8 @@ def test_what_is_concluded_from_did_not_choose_the_checkpoints():
 
 
 def test_trainings_that_cannot_be_compared_are_left_out():
-    dead = routed([0.5, 0.5, None, None])
-    dead.semantic = "another²"
+    dead = replace(routed([0.5, 0.5, None, None]), selected={"name": "frechet_other"})
     longer = standard([0.2] * 5)
-    found = accord(dead, routed(RISING), longer, standard(RISING), Row())
+    found = accord(dead, routed(RISING), longer, standard(RISING), row())
     assert found.kinds == (RPGAN, STANDARD) and found.measures["semantic"] == "other²"
     assert accord(routed(RISING)) is None and accord(standard(RISING)) is None and accord() is None

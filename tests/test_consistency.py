@@ -1,32 +1,25 @@
 """Layer diversity over trainings, on planted numbers."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import replace
 
 import pytest
+import rows as planted
 import torch
 
 from rpgan.analysis.consistency import consistency
 from rpgan.presets import resolve
 
+FIVE = {"generator.bucket_sizes": [5] * 5}
 FIRST, MIDDLE, LAST = [0.4, 0.3, 0.2, 0.1], [0.1, 0.4, 0.2, 0.3], [0.1, 0.2, 0.3, 0.4]
 
 
-@dataclass
-class Row:
-    diversity: dict[str, dict[str, list[float | None]]]
-    overrides: dict[str, Any] = field(default_factory=lambda: {"generator.bucket_sizes": [5] * 5})
-    semantic: str = "other²"
-    experiment: str = "cifar10-rpgan"
-
-
-def row(semantic, color, **kwargs):
+def row(semantic, color, overrides=FIVE):
     shares = {"color": color, "own²": LAST, "other²": semantic}
     forms = {
         name: {"share": share, "ratio_mean": [None if s is None else s / share[0] for s in share]}
         for name, share in shares.items()
     }
-    return Row(forms, **kwargs)
+    return planted.row(diversity=forms, overrides=overrides)
 
 
 def test_statements_are_counted_over_trainings():
@@ -56,12 +49,12 @@ def test_results_are_means_over_trainings_whose_orders_tell_how_sure_they_are():
 
 def test_more_instances_may_go_with_more_in_the_last_bucket():
     rows = [row(MIDDLE, [0.5 - x, 0.2, 0.1, 0.2 + x]) for x in (0.0, 0.1, 0.2, 0.3, 0.4)]
-    for n_in, each in zip((5, 10, 15, 20, 25), rows, strict=True):
-        each.overrides = {"generator.bucket_sizes": [n_in] * 5}
+    sizes = [{"generator.bucket_sizes": [n_in] * 5} for n_in in (5, 10, 15, 20, 25)]
+    rows = [replace(each, overrides=own) for each, own in zip(rows, sizes, strict=True)]
     found = consistency(rows, "book")
     grows = found.last_by_instances("color")
     assert grows.value == pytest.approx(1) and grows.interval[0] > 0 and grows.n == 5
-    rows[4].overrides = {"seed": 1}
+    rows[4] = replace(rows[4], overrides={"seed": 1})
     usual = resolve("cifar10-rpgan", "book").generator.bucket_sizes[0]
     assert consistency(rows, "book").n_in == (5, 10, 15, 20, usual), "a row says what is not the experiment's"
     assert consistency(rows[:3], "book").last_by_instances("color") is None, "three tell nothing"
@@ -74,5 +67,5 @@ def test_trainings_that_cannot_be_compared_are_left_out():
     single = row([0.5, 0.3, 0.2, None], LAST)
     whole = [row(MIDDLE, LAST)] * 2
     assert consistency([*whole, other, single], "book").n_in == (5, 5)
-    assert consistency([*whole[:1], single, Row({})], "book") is None
+    assert consistency([*whole[:1], single, planted.row()], "book") is None
     assert consistency([], "book") is None

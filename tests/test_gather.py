@@ -1,10 +1,11 @@
 """What chapters ask of sweeps."""
 
 import pytest
+from rows import row
 
 from rpgan.effort import gan_disk
 from rpgan.presets import resolve
-from rpgan.sweep import SWEEPS, Row, Table, plan, table
+from rpgan.sweep import SWEEPS, Table, plan, table
 from rpgan.sweep.gather import forecast_sweeps, gather
 from rpgan.sweep.table import published_path, save_table
 
@@ -20,25 +21,7 @@ def folders(tmp_path, monkeypatch):
 def publish(name, n):
     trials = plan(SWEEPS[name], "book")
     rows = tuple(
-        Row(
-            t.experiment,
-            dict(t.overrides),
-            t.digest,
-            t.config.seed,
-            1,
-            1,
-            1.0,
-            1.0,
-            {},
-            [],
-            {},
-            {},
-            {},
-            {},
-            "",
-            {},
-            {},
-        )
+        row(experiment=t.experiment, overrides=dict(t.overrides), digest=t.digest, seed=t.config.seed)
         for t in trials[:n]
     )
     save_table(Table(name, "book", len(trials), rows), published_path(name, "book"))

@@ -1,10 +1,9 @@
 """RPGAN beside its twin over many trainings, and over numbers of instances."""
 
 import math
-from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
+from rows import row
 
 from rpgan.analysis.instances import N_IN, ablation, published_within_noise
 from rpgan.analysis.trainings import FIXED, RPGAN, STANDARD, contest, published_noise
@@ -15,43 +14,18 @@ TABLE_3 = dict(zip(N_IN, [61.0, 25.6, 23.4, 20.0, 19.7, 18.0, 17.4, 17.1, 18.6, 
 STEPS = [100, 200, 400]
 
 
-@dataclass
-class Row:
-    """A row of a sweep, as far as the analyses read it."""
-
-    experiment: str
-    value: float
-    overrides: dict[str, Any] = field(default_factory=dict)
-    step_seconds: float = 1.0
-    name: str = "frechet_cifar10-cnn"
-    n: int = 5_000
-    parameters: int = 1_000
-    steps: int = 60
-
-    @property
-    def prd(self) -> dict[str, Any]:
-        share = [0.0, self.value / 100, 1.0]
-        return {"cifar10-cnn": {"precision": share, "recall": share[::-1]}}
-
-    @property
-    def final(self) -> list[dict[str, Any]]:
-        return [{"name": self.name, "value": self.value, "n": self.n}]
-
-    @property
-    def scores(self) -> list[str]:
-        return [self.name]
-
-    @property
-    def curve(self) -> dict[str, Any]:
-        return {"steps": STEPS, "values": [4 * self.value, 2 * self.value, self.value]}
-
-    def score(self, name: str) -> float:
-        assert name == self.name
-        return self.value
-
-
-def of(experiment, values, **kwargs):
-    return [Row(experiment, value, **kwargs) for value in values]
+def of(experiment, values, name="frechet_cifar10-cnn", n=5_000, **planted):
+    """Trainings that end at these distances, which they reach from four times as much."""
+    return [
+        row(
+            experiment=experiment,
+            final=[{"name": name, "value": value, "n": n}],
+            curve={"steps": STEPS, "values": [4 * value, 2 * value, value]},
+            prd={"cifar10-cnn": {"precision": [0.0, value / 100, 1.0], "recall": [1.0, value / 100, 0.0]}},
+            **planted,
+        )
+        for value in values
+    ]
 
 
 def judged(rows, profile="book"):

@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -15,6 +14,7 @@ from rpgan.metrics.agreement import rank_correlations
 from rpgan.metrics.seeds import Spread
 from rpgan.presets import resolve_gan
 from rpgan.results import Result
+from rpgan.row import Row
 
 STANDARD, RPGAN, OTHER = "standard GAN", "RPGAN", "RPGAN of another size"  # kinds of trainings
 ALL = "RPGAN of any size"
@@ -27,22 +27,6 @@ PAIRINGS = {  # of trainings, by what results are called
 }
 WORDS = {"color": "colour", "semantic": "features"}
 Shares = Mapping[str, Sequence[float | None]]  # of one training, by measure
-
-
-@runtime_checkable
-class Training(Protocol):
-    """What a row of a sweep says of one training; see rpgan.sweep."""
-
-    @property
-    def experiment(self) -> str: ...
-    @property
-    def overrides(self) -> Mapping[str, Any]: ...
-    @property
-    def diversity(self) -> Mapping[str, Mapping[str, Sequence[float | None]]]: ...
-    @property
-    def damage(self) -> Mapping[str, Sequence[float]]: ...
-    @property
-    def semantic(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -158,7 +142,7 @@ def _cell(found: Result | None) -> str:
     return f"{found.value:.2f}{ends}"
 
 
-def accord(rows: Iterable[Training], experiment: str, profile: str) -> Accord | None:
+def accord(rows: Iterable[Row], experiment: str, profile: str) -> Accord | None:
     """Sorts trainings into standard GANs and RPGANs, of an experiment's size under a profile or of another.
 
     Left out are those with a fixed Z, those in which a layer changes nothing, and those with another number
@@ -167,7 +151,7 @@ def accord(rows: Iterable[Training], experiment: str, profile: str) -> Accord | 
     usual = resolve_gan(experiment, profile).generator.bucket_sizes
     told = []
     for row in rows:
-        network = resolve_gan(row.experiment, profile, row.overrides).generator
+        network = row.network(profile)
         if network.latent == "fixed":
             continue
         exchange = {name: forms["share"] for name, forms in row.diversity.items()}

@@ -2,34 +2,19 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from rpgan.config import GeneratorConfig
 from rpgan.intervals import FEWEST, count_orders, rank_interval, resampled_sums
 from rpgan.metrics.shares import share
-from rpgan.presets import resolve_gan
 from rpgan.results import Result, show_value
+from rpgan.row import Row
 
 COLOR = "color"
 LATE = 2  # of the buckets, which the paper calls the last
-
-
-@runtime_checkable
-class Training(Protocol):
-    """What a row of a sweep says of one training; see rpgan.sweep."""
-
-    @property
-    def experiment(self) -> str: ...
-    @property
-    def overrides(self) -> Mapping[str, Any]: ...
-    @property
-    def diversity(self) -> Mapping[str, Mapping[str, Sequence[float | None]]]: ...
-    @property
-    def semantic(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -138,19 +123,19 @@ class Consistency:
         return found
 
 
-def consistency(rows: Iterable[Training], profile: str) -> Consistency | None:
+def consistency(rows: Iterable[Row], profile: str) -> Consistency | None:
     """Sorts the trainings of a sweep; None where fewer than two have layer diversities that are numbers.
 
     Left out are those with a fixed Z, and those with another number of buckets, or of other measures, than
     the first. `profile` is that of the sweep: it says what a row does not override.
     """
-    learned = [row for row in rows if _network(row, profile).latent != "fixed"]
+    learned = [row for row in rows if row.network(profile).latent != "fixed"]
     whole = [row for row in learned if row.diversity and all(map(_is_whole, row.diversity.values()))]
     alike = [row for row in whole if _shape(row) == _shape(whole[0])]
     if len(alike) < 2:
         return None
     return Consistency(
-        n_in=tuple(_network(row, profile).bucket_sizes[0] for row in alike),
+        n_in=tuple(row.network(profile).bucket_sizes[0] for row in alike),
         measures={
             name: Diversities(
                 *(
@@ -164,13 +149,9 @@ def consistency(rows: Iterable[Training], profile: str) -> Consistency | None:
     )
 
 
-def _network(row: Training, profile: str) -> GeneratorConfig:
-    return resolve_gan(row.experiment, profile, row.overrides).generator
-
-
 def _is_whole(forms: Mapping[str, Sequence[float | None]]) -> bool:
     return all(value is not None for values in forms.values() for value in values)
 
 
-def _shape(row: Training) -> tuple[Any, ...]:
+def _shape(row: Row) -> tuple[Any, ...]:
     return tuple(row.diversity), len(next(iter(row.diversity.values()))["share"])

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,28 +11,10 @@ from torch import Tensor
 from rpgan.intervals import FEWEST, central_interval, count_orders, t_interval
 from rpgan.metrics.seeds import Spread, pooled_deviation
 from rpgan.results import Result
+from rpgan.row import Row
 
 N_IN = tuple(range(5, 55, 5))  # the columns of Table 3
 FID_IMAGES = 50_000
-
-
-@runtime_checkable
-class Training(Protocol):
-    """What a row of a sweep says of one training; see rpgan.sweep."""
-
-    @property
-    def overrides(self) -> Mapping[str, Any]: ...
-    @property
-    def parameters(self) -> int: ...
-    @property
-    def steps(self) -> int: ...
-    @property
-    def step_seconds(self) -> float: ...
-    @property
-    def final(self) -> Sequence[Mapping[str, Any]]: ...
-    @property
-    def scores(self) -> list[str]: ...
-    def score(self, name: str) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -41,7 +23,7 @@ class Point:
 
     n_in: int
     paths: int
-    trainings: tuple[Training, ...]
+    trainings: tuple[Row, ...]
 
     @property
     def seconds(self) -> float:
@@ -67,8 +49,7 @@ class Ablation:
     @property
     def scores(self) -> list[str]:
         """Names of the final scores that are distances; the first is what the conclusions are about."""
-        names = self.points[0].trainings[0].scores if self.points else []
-        return [name for name in names if name == "fid" or name.startswith("frechet")]
+        return self.points[0].trainings[0].distances if self.points else []
 
     def deviation(self, score: str) -> tuple[float, int] | None:
         """Deviation over seeds within all points together, and its degrees of freedom."""
@@ -183,9 +164,9 @@ class Ablation:
         return Result([spread.mean for spread in spreads], trainings, "", None, score, orders)
 
 
-def ablation(rows: Iterable[Training]) -> Ablation:
+def ablation(rows: Iterable[Row]) -> Ablation:
     """Groups trainings by their number of instances; left out are those that set none, or several."""
-    groups: dict[tuple[int, ...], list[Training]] = {}
+    groups: dict[tuple[int, ...], list[Row]] = {}
     for row in rows:
         sizes = tuple(row.overrides.get("generator.bucket_sizes", ()))
         if len(set(sizes)) == 1:

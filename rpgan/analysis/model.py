@@ -116,7 +116,7 @@ def is_sn_resnet(config: GanConfig) -> bool:
 
 
 def is_of_appendix_a(config: GanConfig) -> bool:
-    """Whether an experiment is a plain convolutional WGAN with rates and diversity of section 4 (appendix A)."""
+    """Whether an experiment is a plain convolutional WGAN with the settings of section 4 (appendix A)."""
     adam = schedule(config).adam == SECTION_4["cifar10-rpgan"].adam
     plain = config.generator.architecture == "dcgan" and not config.discriminator.spectral_norm
     return adam and plain and config.loss == LossConfig(name="wgan-gp")

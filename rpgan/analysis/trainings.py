@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,43 +21,29 @@ from rpgan.metrics.seeds import (
 from rpgan.metrics.shares import share
 from rpgan.presets import resolve_gan
 from rpgan.results import Result
+from rpgan.row import Row
 
 RPGAN, STANDARD, FIXED = "RPGAN", "standard GAN", "RPGAN, fixed Z"
 FID_IMAGES = 50_000  # generated images behind every FID of Table 2
-
-
-@runtime_checkable
-class Training(Protocol):
-    """What a row of a sweep says of one training; see rpgan.sweep."""
-
-    @property
-    def experiment(self) -> str: ...
-    @property
-    def overrides(self) -> Mapping[str, Any]: ...
-    @property
-    def step_seconds(self) -> float: ...
-    @property
-    def final(self) -> Sequence[Mapping[str, Any]]: ...
-    @property
-    def scores(self) -> list[str]: ...
-    @property
-    def curve(self) -> Mapping[str, Any]: ...
-    @property
-    def prd(self) -> Mapping[str, Mapping[str, Sequence[float]]]: ...
-    def score(self, name: str) -> float: ...
 
 
 @dataclass(frozen=True)
 class Contest:
     """Trainings of the same length, by kind; kinds without any are left out."""
 
-    trainings: Mapping[str, tuple[Training, ...]]  # RPGAN, STANDARD, FIXED
+    trainings: Mapping[str, tuple[Row, ...]]  # RPGAN, STANDARD, FIXED
 
     @property
     def scores(self) -> list[str]:
         """Names of the final scores, in the trainings' order; empty without trainings."""
         rows = next(iter(self.trainings.values()), ())
         return rows[0].scores if rows else []
+
+    @property
+    def distances(self) -> list[str]:
+        """Those of the final scores that are Fréchet distances."""
+        rows = next(iter(self.trainings.values()), ())
+        return rows[0].distances if rows else []
 
     @property
     def distance(self) -> str:
@@ -167,15 +153,15 @@ class Contest:
         return _ratio(self.spread(a, score), self.spread(b, score), score)
 
 
-def contest(rows: Iterable[Training], profile: str, routed: str, standard: str) -> Contest:
+def contest(rows: Iterable[Row], profile: str, routed: str, standard: str) -> Contest:
     """Sorts trainings of two experiments; those of other sizes than the experiments' own are left out.
 
     `profile` is that of the sweep, whose protocol all its rows have in common.
     """
     usual = resolve_gan(routed, profile).generator.bucket_sizes
-    sorted_rows: dict[str, list[Training]] = {RPGAN: [], STANDARD: [], FIXED: []}
+    sorted_rows: dict[str, list[Row]] = {RPGAN: [], STANDARD: [], FIXED: []}
     for row in rows:
-        network = resolve_gan(row.experiment, profile, row.overrides).generator
+        network = row.network(profile)
         if row.experiment == standard:
             sorted_rows[STANDARD].append(row)
         elif row.experiment == routed and network.bucket_sizes == usual:
@@ -189,7 +175,7 @@ def _bundle(curves: Sequence[Mapping[str, Sequence[float]]]) -> tuple[PrdCurve, 
     return mean, least, largest
 
 
-def _bests(rows: Sequence[Training]) -> list[float]:
+def _bests(rows: Sequence[Row]) -> list[float]:
     return [min(row.curve["values"]) for row in rows]
 
 

@@ -49,8 +49,7 @@ def draw_comparisons(comparisons: list[Comparison]) -> Figure:
 
 def draw_contest(contest: Contest) -> Figure:
     """Draws every training's distance as a dot, with the mean and its interval, a panel for each distance."""
-    names = [name for name in contest.scores if name == "fid" or name.startswith("frechet")]
-    if not names:
+    if not (names := contest.distances):
         return _nothing()
     figure, axes = figure_of(len(names), width=4.0 * len(names), ratio=0.75)
     for ax, name in zip(axes, names, strict=True):

@@ -3,13 +3,13 @@
 Every trial is a run directory `runs/PROFILE/trials/POINT` (see `rpgan.training.run`) with `result.json`, its
 row of the table. Sweeps share the trials that they have in common. The table `runs/PROFILE/sweeps/SWEEP.json`
 is written anew after every trial; a published one is `data/results/SWEEP.json` (`SWEEP-paper.json` under the
-profile `paper`), which `load_sweep` reads and chapters gather:
+profile `paper`), which chapters gather:
 
     format    1
     sweep     name of the sweep
     profile   smoke | book | paper
     points    trials that the sweep has in all
-    rows      one for each finished trial, in the sweep's order; see `rpgan.sweep.trial.Row`:
+    rows      one for each finished trial, in the sweep's order; see `rpgan.row.Row`:
       experiment, overrides   what was trained; dotted keys beyond the profile and the sweep's own protocol
       digest                  of the whole config and of how it was scored
       seed, steps, parameters
@@ -29,18 +29,16 @@ profile `paper`), which `load_sweep` reads and chapters gather:
 
 from rpgan.sweep.points import SWEEPS, Point, Protocol, Sweep, plan, read_sweep
 from rpgan.sweep.run import obtain_sweep, run_sweep
-from rpgan.sweep.table import Table, load_sweep
-from rpgan.sweep.trial import Row, Trial
+from rpgan.sweep.table import Table
+from rpgan.sweep.trial import Trial
 
 __all__ = [
     "SWEEPS",
     "Point",
     "Protocol",
-    "Row",
     "Sweep",
     "Table",
     "Trial",
-    "load_sweep",
     "obtain_sweep",
     "plan",
     "read_sweep",

@@ -10,11 +10,10 @@ from rpgan.device import find_device
 from rpgan.effort import gan_disk
 from rpgan.memory import GIB, training_memory
 from rpgan.operations import GPU_HOURS, gpu_hours
+from rpgan.row import Row
 from rpgan.sweep.cost import estimate
 from rpgan.sweep.points import Sweep, find_sweep, plan
 from rpgan.sweep.run import obtain_sweep
-from rpgan.sweep.table import read_table
-from rpgan.sweep.trial import Row
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ def gather(names: Sequence[str], profile: str, device: str = "cpu") -> Gathered:
     rows: dict[str, Row] = {}
     words, complete = [], True
     for name in names:
-        table = read_table(name, profile) if profile == "book" else obtain_sweep(name, profile, device)
+        table = obtain_sweep(name, profile, device)
         rows |= {row.digest: row for row in table.rows}
         complete &= len(table.rows) == table.points
         words.append(f"{name}: {len(table.rows)} of {table.points} trainings")

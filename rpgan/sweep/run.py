@@ -10,7 +10,6 @@ from rpgan.sweep.table import (
     Table,
     collect,
     lines,
-    load_sweep,
     published_rows,
     read_table,
     save_table,
@@ -79,14 +78,13 @@ def run_sweep(
 
 
 def obtain_sweep(name: str, profile: str, device: str = "cpu") -> Table:
-    """Returns the table of a sweep; under `book` what is published, else trained here where rows are missing.
+    """Returns the table of a sweep; rows that are missing are trained here, but under `book`.
 
-    Under `book` a sweep takes hours of CPU cores, so that a chapter never begins one by itself.
+    There a sweep takes hours of CPU cores, so that a chapter never begins one by itself: it may be empty.
     """
-    if profile == "book":
-        return load_sweep(name, profile)
     table = read_table(name, profile)
-    if len(table.rows) < table.points:
-        runner = partial(in_this_process, device=device)
-        run_sweep(find_sweep(name), profile, runner=runner, known=published_rows(name, profile))
+    if profile == "book" or len(table.rows) == table.points:
+        return table
+    runner = partial(in_this_process, device=device)
+    run_sweep(find_sweep(name), profile, runner=runner, known=published_rows(name, profile))
     return read_table(name, profile)

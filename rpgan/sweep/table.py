@@ -8,8 +8,9 @@ from pathlib import Path
 from rpgan.errors import UserError
 from rpgan.places import home
 from rpgan.results import save
+from rpgan.row import Row
 from rpgan.sweep.points import Sweep, find_sweep, plan
-from rpgan.sweep.trial import Row, Trial, read_row, row_of
+from rpgan.sweep.trial import Trial, read_row, row_of
 
 FORMAT = 1
 
@@ -22,17 +23,6 @@ class Table:
     profile: str
     points: int  # trials that the sweep has in all
     rows: tuple[Row, ...]
-
-
-def load_sweep(name: str, profile: str) -> Table:
-    """Returns the table of a sweep as `read_table` does; raises UserError where it is empty."""
-    table = read_table(name, profile)
-    if not table.rows:
-        raise UserError(
-            f"no results of the sweep {name} under the profile {profile}; "
-            f"expected some: rpgan sweep {name} --profile {profile}"
-        )
-    return table
 
 
 def read_table(name: str, profile: str) -> Table:

@@ -26,6 +26,7 @@ from rpgan.models.generator import RandomPathGenerator
 from rpgan.obtain import train_experiment
 from rpgan.references import Reference, find_reference
 from rpgan.results import save
+from rpgan.row import Row
 
 ROW = 4  # raised where rows come to say more, so that finished trials are scored anew
 FINAL_SEED = 2020  # of the images of the final scores; the selection draws others
@@ -45,51 +46,6 @@ class Trial:
     n: int  # images of the final scores
     digest: str  # of the config and of how it is scored and told
     directory: Path  # its run
-
-
-@dataclass(frozen=True)
-class Row:
-    """What a finished trial says in the table; the module `rpgan.sweep` explains the fields."""
-
-    experiment: str
-    overrides: dict[str, Any]
-    digest: str
-    seed: int
-    steps: int
-    parameters: int
-    seconds: float
-    step_seconds: float
-    selected: dict[str, Any]
-    final: list[dict[str, Any]]
-    curve: dict[str, Any]
-    prd: dict[str, dict[str, list[float]]]
-    diversity: dict[str, dict[str, list[float | None]]]
-    damage: dict[str, list[float]]
-    data: str
-    machine: dict[str, Any]
-    versions: dict[str, str]
-
-    @property
-    def scores(self) -> list[str]:
-        """Names of the final scores: distances first, of these the one that selected the checkpoint last."""
-        names = [score["name"] for score in self.final]
-        distances = [name for name in names if name == "fid" or name.startswith("frechet")]
-        independent = [name for name in distances if name != self.selected["name"]]
-        return list(dict.fromkeys([*independent, *distances, *names]))
-
-    @property
-    def semantic(self) -> str:
-        """Name of the change in features to conclude from: in those that chose no checkpoint, if any."""
-        chose = f"{self.selected['name'].removeprefix('frechet_')}²"
-        features = [name for name in self.diversity or self.damage if name != "color"]
-        return next((name for name in features if name != chose), chose)
-
-    def score(self, name: str) -> float:
-        """Returns a final score, e.g. "frechet_cifar10-cnn"; raises UserError with the names there are."""
-        values = {score["name"]: float(score["value"]) for score in self.final}
-        if name not in values:
-            raise UserError(f"no final score {name!r}; expected one of {', '.join(values)}")
-        return values[name]
 
 
 def run_trial(trial: Trial, device: str = "auto") -> Row:
