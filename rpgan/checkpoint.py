@@ -18,12 +18,13 @@ from torch import Tensor, nn
 
 from rpgan.config import ClassifierConfig, Config, GanConfig, InversionConfig
 from rpgan.errors import MissingCheckpoint, UserError
-from rpgan.files import replacing
+from rpgan.files import exchange
 from rpgan.models.classifier import Classifier, build_classifier
 from rpgan.models.generator import RandomPathGenerator, build_generator
 from rpgan.models.inverter import Inverter, build_inverter
 from rpgan.overrides import from_dict, to_dict
 from rpgan.places import COMMITTED, data_root
+from rpgan.results import save
 from rpgan.storage import fill, stored
 
 FORMAT = 1
@@ -62,8 +63,8 @@ def save_checkpoint(
     try:
         aside.mkdir(parents=True)
         (aside / WEIGHTS).write_bytes(weights)
-        (aside / CARD).write_text(_written(card), encoding="utf-8")
-        _replace(aside, directory)
+        save(aside / CARD, card)
+        exchange(aside, directory)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
@@ -80,27 +81,7 @@ def refuse_what_is_no_checkpoint(directory: Path) -> None:
 def restate(directory: Path, config: Config) -> None:
     """Has the card of a checkpoint say another config, e.g. of more steps; nothing where there is no card."""
     if (path := directory / CARD).exists() and (card := load_card(directory))["config"] != to_dict(config):
-        with replacing(path) as aside:
-            aside.write_text(_written(card | {"config": to_dict(config)}), encoding="utf-8")
-
-
-def _written(card: Mapping[str, Any]) -> str:
-    return json.dumps(card, indent=1, ensure_ascii=False) + "\n"
-
-
-def _replace(aside: Path, directory: Path) -> None:
-    """Puts one directory in the place of another; what was there stays until the new one is whole."""
-    old = directory.with_name(f".{directory.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if directory.exists():
-        directory.rename(old)
-    try:
-        aside.rename(directory)
-    except OSError:
-        if old.exists():
-            old.rename(directory)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+        save(path, card | {"config": to_dict(config)})
 
 
 def load_generator(name: str | Path) -> RandomPathGenerator:

@@ -1,4 +1,9 @@
-"""The exception that stands for a user's mistake, and its one special case."""
+"""The exception that stands for a user's mistake, its special case, and the most frequent mistake."""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class UserError(ValueError):
@@ -7,3 +12,10 @@ class UserError(ValueError):
 
 class MissingCheckpoint(UserError):
     """A trained network that is neither in the repository nor in a run; the message says how to train it."""
+
+
+def choose(table: Mapping[str, T], name: str, what: str) -> T:
+    """Returns the entry of that name; raises UserError with all names where there is none."""
+    if name not in table:
+        raise UserError(f"{what} {name!r}; expected one of {', '.join(table)}")
+    return table[name]

@@ -1,7 +1,8 @@
-"""Files that are there whole or not at all, whatever ends the process that writes them."""
+"""Files and directories that are there whole or not at all, whatever ends the process that writes them."""
 
 import lzma
 import os
+import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -27,6 +28,21 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def exchange(new: Path, place: Path) -> None:
+    """Puts a directory in the place of another, if any, which stays until the new one is whole."""
+    old = place.with_name(f".{place.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if place.exists():
+        place.rename(old)
+    try:
+        new.rename(place)
+    except OSError:
+        if old.exists():
+            old.rename(place)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager

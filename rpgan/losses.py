@@ -1,6 +1,6 @@
 """Adversarial losses and the instance diversity term."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -91,3 +91,18 @@ def weights_of(instance: nn.Module) -> list[Tensor]:
 def _normalised_distance(a: Tensor, b: Tensor) -> Tensor:
     spread = torch.cat([a.detach().flatten(), b.detach().flatten()]).std(correction=0)
     return ((a - b) / spread).square().mean()
+
+
+def _awake(buckets: Sequence[Bucket], rng: torch.Generator, margin: float) -> list[Tensor]:
+    pairs = [pair_diversity(bucket, rng, margin) for bucket in buckets]
+    return [value for value in pairs if value.requires_grad]
+
+
+# Of buckets with several instances, and the margin for pairs: the values whose mean is the diversity term.
+Diversity = Callable[[Sequence[Bucket], torch.Generator, float], list[Tensor]]
+DIVERSITY: dict[str, Diversity] = {
+    "pair": lambda buckets, rng, margin: [pair_diversity(bucket, rng, margin) for bucket in buckets],
+    "awake-pairs": _awake,
+    "all-pairs": lambda buckets, _, __: [all_pairs_diversity(bucket) for bucket in buckets],
+    "off": lambda *_: [],
+}

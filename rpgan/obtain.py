@@ -1,6 +1,6 @@
 """A trained generator for a chapter: a committed checkpoint that fits, else a run made or continued."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +130,8 @@ def obtain_inverter(
     if it was trained on images of exactly this generator. `own` are those of the classifiers themselves.
     """
     config, kind = _inversion(experiment, profile, own), torch.device(device).type
-    source = _images_of(config, profile, changes, kind, obtain_checkpoint)
+    known = config.generator in EXPERIMENTS
+    source = obtain_checkpoint(config.generator, profile, changes, kind) if known else find(config.generator)
     found = trained_inverter(experiment, profile, source, own)
     if found is None:
         _refuse_hours(config, profile, {**(changes or {}), **(own or {})})
@@ -154,19 +155,6 @@ def _inversion(experiment: str, profile: str, own: Mapping[str, Any] | None = No
     if not isinstance(config, InversionConfig):
         raise UserError(f"{experiment} is a {type(config).__name__}; expected one like mnist-inversion")
     return config
-
-
-def _images_of(
-    config: InversionConfig,
-    profile: str,
-    changes: Mapping[str, Any] | None,
-    device: str,
-    obtain: Callable[[str, str, Mapping[str, Any] | None, str], Path],
-) -> Path:
-    """Returns the checkpoint of the generator whose images an inversion reads."""
-    if config.generator in EXPERIMENTS:
-        return obtain(config.generator, profile, changes, device)
-    return find(config.generator)
 
 
 def _digest(checkpoint: Path) -> str:
@@ -215,7 +203,8 @@ def train_experiment(
     if isinstance(config, InversionConfig):
         if workers is not None:
             raise UserError(f"workers is {workers}; expected none: the images of {config.name} are generated")
-        initial = _images_of(config, profile, None, device, _trained_now)
+        known = config.generator in EXPERIMENTS
+        initial = _trained_now(config.generator, profile, None, device) if known else find(config.generator)
         own = _beside(own, initial)
     return train(config, directory or own, device=device, workers=workers, initial=initial, devices=devices)
 

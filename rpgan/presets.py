@@ -9,7 +9,7 @@ from math import ceil
 from typing import Any
 
 from rpgan.config import ClassifierConfig, Config, GanConfig, InversionConfig
-from rpgan.errors import UserError
+from rpgan.errors import UserError, choose
 from rpgan.experiments import EXPERIMENTS
 from rpgan.overrides import override
 from rpgan.results import check_profile
@@ -123,9 +123,8 @@ BOOK: dict[str, dict[str, Any]] = {
 
 def resolve(name: str, profile: str = "book", changes: Mapping[str, Any] | None = None) -> Config:
     """Returns an experiment as a profile changes it, and then as the caller does (dotted keys)."""
-    if name not in EXPERIMENTS:
-        raise UserError(f"no experiment {name!r}; expected one of {', '.join(EXPERIMENTS)}")
-    return override(EXPERIMENTS[name], {**AMOUNTS[check_profile(profile)](name), **(changes or {})})
+    experiment = choose(EXPERIMENTS, name, "no experiment")
+    return override(experiment, {**AMOUNTS[check_profile(profile)](name), **(changes or {})})
 
 
 def resolve_gan(name: str, profile: str = "book", changes: Mapping[str, Any] | None = None) -> GanConfig:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rpgan.config import GeneratorConfig
-from rpgan.errors import UserError
+from rpgan.errors import choose
 from rpgan.presets import resolve_gan
 
 
@@ -53,9 +53,7 @@ class Row:
     def score(self, name: str) -> float:
         """Returns a final score, e.g. "frechet_cifar10-cnn"; raises UserError with the names there are."""
         values = {score["name"]: float(score["value"]) for score in self.final}
-        if name not in values:
-            raise UserError(f"no final score {name!r}; expected one of {', '.join(values)}")
-        return values[name]
+        return choose(values, name, "no final score")
 
     def network(self, profile: str) -> GeneratorConfig:
         """Returns the generator that was trained, under the profile of the sweep."""

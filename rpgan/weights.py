@@ -1,17 +1,18 @@
 """Pretrained weights that others publish: looked for on the disk, never downloaded behind the user's back."""
 
 import hashlib
-import os
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rpgan.errors import UserError
+import torch
+from torch import Tensor
+
+from rpgan.errors import UserError, choose
 from rpgan.places import data_root
 
 if TYPE_CHECKING:
     from lpips import LPIPS
-    from torch import Tensor
 
 
 def find_weights(url: str) -> Path:
@@ -19,7 +20,7 @@ def find_weights(url: str) -> Path:
 
     Raises UserError, with what to fetch and where to put it, when it is in neither.
     """
-    places = [data_root() / "raw", _hub_cache()]
+    places = [data_root() / "raw", Path(torch.hub.get_dir()) / "checkpoints"]
     name = url.rsplit("/", 1)[-1]
     found = [place / name for place in places if (place / name).is_file()]
     if not found:
@@ -28,13 +29,11 @@ def find_weights(url: str) -> Path:
     return found[0]
 
 
-def load_weights(url: str) -> dict[str, "Tensor"]:
+def load_weights(url: str) -> dict[str, Tensor]:
     """Reads the file of that URL; raises UserError where it is not there, or not what its name says.
 
     Such names end in the first digits of the content's SHA-256, as torch hub has them.
     """
-    import torch
-
     path = find_weights(url)
     if not _is_whole(path):
         raise UserError(f"{path} is damaged, or another file; download {url} again and put it there")
@@ -47,14 +46,11 @@ def load_lpips_network(trunk: str) -> "LPIPS":
 
     The linear heads come with the package lpips, the trunk's ImageNet weights must be on the disk.
     """
-    import torch
     from lpips import LPIPS
     from torchvision.models import AlexNet_Weights, VGG16_Weights
 
     published = {"alex": AlexNet_Weights.IMAGENET1K_V1, "vgg": VGG16_Weights.IMAGENET1K_V1}
-    if trunk not in published:
-        raise UserError(f"LPIPS trunk {trunk!r}; expected one of {', '.join(published)}")
-    weights = load_weights(published[trunk].url)
+    weights = load_weights(choose(published, trunk, "LPIPS trunk").url)
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
         warnings.simplefilter("ignore")  # the package names an argument as torchvision did until 0.13
         network = LPIPS(net=trunk, pnet_rand=True, verbose=False)
@@ -67,9 +63,3 @@ def load_lpips_network(trunk: str) -> "LPIPS":
 def _is_whole(path: Path) -> bool:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest().startswith(path.stem.rpartition("-")[2])
-
-
-def _hub_cache() -> Path:
-    # torch.hub.get_dir() says the same, but would load torch to say it.
-    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    return Path(os.environ.get("TORCH_HOME", f"{cache}/torch")).expanduser() / "hub" / "checkpoints"

@@ -20,7 +20,6 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from PIL import Image
 
 from rpgan import cli
-from rpgan.book.build import _publish
 from rpgan.checkpoint import load_generator
 from rpgan.config import DataConfig, GanConfig
 from rpgan.datasets import load_dataset
@@ -160,7 +159,7 @@ def test_a_new_book_takes_the_place_of_the_old_one(tmp_path):
     for name in ("html", "built"):
         (tmp_path / name).mkdir()
         (tmp_path / name / name).touch()
-    assert _publish(tmp_path / "built", tmp_path / "html") == tmp_path / "html"
+    exchange(tmp_path / "built", tmp_path / "html")
     assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["html", "html/built"]
 
 

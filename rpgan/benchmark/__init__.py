@@ -13,7 +13,7 @@ from rpgan.analysis.speed import Call, interleaved
 from rpgan.benchmark.measures import BESIDE, ROUTING
 from rpgan.benchmark.networks import CHUNK, SAMPLES, SIZES, Networks, Size
 from rpgan.benchmark.operators import Share, operators
-from rpgan.errors import UserError
+from rpgan.errors import choose
 from rpgan.results import save
 from rpgan.training.machine import build_fabric, describe_machine, describe_versions
 
@@ -32,9 +32,7 @@ class Row:
 
 def benchmark(size: str, device: str = "auto", echo: Callable[[str], None] = print) -> dict[str, Any]:
     """Measures everything of a size in SIZES; returns plain data: machine, settings, rows, operators."""
-    if size not in SIZES:
-        raise UserError(f"size {size!r}; expected one of {', '.join(SIZES)}")
-    amount = SIZES[size]
+    amount = choose(SIZES, size, "size")
     rows: list[Row] = []
     shares: list[Share] = []
     for width in amount.widths:

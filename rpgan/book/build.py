@@ -14,6 +14,7 @@ from filelock import FileLock
 from rpgan.book import claims, costs, explorer, launch, notebooks, pages, panels, quotes, trained, tried
 from rpgan.book.receipts import Receipt, altered, executed_path, is_executed, read_receipt
 from rpgan.errors import UserError
+from rpgan.files import exchange
 from rpgan.ledger import Ledger, load_ledger
 from rpgan.places import CHECKOUT, COMMITTED, build_root
 from rpgan.results import check_profile, read_results
@@ -168,17 +169,6 @@ def build(staged: Path, builder: str = "html") -> Path:
         told = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-40:]
         raise UserError("the book does not build:\n" + "\n".join(told))
     name = builder if staged.name == "book" else f"{builder}-{staged.name}"
-    front = _publish(workshop / "_build" / builder, build_root() / name) / "index.html"
+    exchange(workshop / "_build" / builder, build_root() / name)
     shutil.rmtree(workshop, ignore_errors=True)
-    return front
-
-
-def _publish(built: Path, html: Path) -> Path:
-    """Puts a built book in the place of the last one; at no moment is half a book there."""
-    old = html.with_name(f".{html.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if html.exists():
-        html.rename(old)
-    built.rename(html)
-    shutil.rmtree(old, ignore_errors=True)
-    return html
+    return build_root() / name / "index.html"

@@ -7,7 +7,7 @@ from rpgan.config import DataConfig
 from rpgan.datasets import colored, folder, mnist, public, sprites
 from rpgan.datasets.memory import ImageDataset, Subset, keep_classes
 from rpgan.datasets.pictures import Pictures
-from rpgan.errors import UserError
+from rpgan.errors import UserError, choose
 
 __all__ = ["DATASETS", "SPLITS", "ImageDataset", "Loader", "is_decoded_on_demand", "load_dataset"]
 
@@ -30,8 +30,7 @@ def load_dataset(data: DataConfig, image_shape: tuple[int, ...], split: str) -> 
 
     Raises UserError for an unknown name or split, a shape the set cannot have, and files missing or broken.
     """
-    if data.name not in DATASETS:
-        raise UserError(f"unknown dataset {data.name!r}; expected one of {', '.join(DATASETS)}")
+    load = choose(DATASETS, data.name, "unknown dataset")
     if data.path and data.name != "folder":
         raise UserError(
             f"data.path = {data.path!r} of {data.name}; expected it with data.name = 'folder' only"
@@ -40,7 +39,7 @@ def load_dataset(data: DataConfig, image_shape: tuple[int, ...], split: str) -> 
         raise UserError(f"split = {split!r}; expected one of {', '.join(SPLITS)}")
     if len(image_shape) != 3 or min(image_shape) < 1 or image_shape[0] not in (1, 3):
         raise UserError(f"image_shape = {image_shape}; expected (1 or 3 channels, height, width)")
-    dataset = DATASETS[data.name](data, image_shape, split)
+    dataset = load(data, image_shape, split)
     return keep_classes(dataset, data.classes) if data.classes else dataset
 
 

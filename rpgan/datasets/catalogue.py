@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 from rpgan.config import DataConfig
 from rpgan.datasets import folder, mnist, public
-from rpgan.errors import UserError
+from rpgan.errors import UserError, choose
 from rpgan.places import data_root
 
 SPLITS = ("train", "test")
@@ -37,9 +37,7 @@ def is_present(data: DataConfig) -> bool:
 
 def find(name: str) -> Entry:
     """Returns the entry of a data set; raises UserError with the right names for any other."""
-    if name not in CATALOGUE:
-        raise UserError(f"unknown dataset {name!r}; expected one of {', '.join(CATALOGUE)}")
-    return CATALOGUE[name]
+    return choose(CATALOGUE, name, "unknown dataset")
 
 
 def fetch(name: str) -> list[str]:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rpgan.config import DiscriminatorConfig
-from rpgan.errors import UserError
+from rpgan.errors import choose
 from rpgan.models.blocks import DownBlock, check_halvings, initialised, spectrally_normalised
 from rpgan.models.modes import seeded
 
@@ -30,9 +30,7 @@ class Pooled(nn.Module):
 
     def __init__(self, pooling: str) -> None:
         super().__init__()
-        if pooling not in POOLINGS:
-            raise UserError(f"discriminator.pooling = {pooling!r}; expected one of {', '.join(POOLINGS)}")
-        self.pool = POOLINGS[pooling]
+        self.pool = choose(POOLINGS, pooling, "discriminator.pooling =")
 
     def forward(self, x: Tensor) -> Tensor:
         return self.pool(x, (2, 3))
@@ -48,10 +46,9 @@ def build_discriminator(
 
     Raises UserError for an unknown architecture, and for images that are halved too often.
     """
-    if config.architecture not in ARCHITECTURES:
-        raise UserError(f"architecture {config.architecture!r}; expected one of {', '.join(ARCHITECTURES)}")
+    build = choose(ARCHITECTURES, config.architecture, "architecture")
     with seeded(seed):
-        discriminator = Discriminator(ARCHITECTURES[config.architecture](config, image_shape))
+        discriminator = Discriminator(build(config, image_shape))
         if config.spectral_norm:
             spectrally_normalised(discriminator)
         return discriminator

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from rpgan import paths as path
 from rpgan.config import GeneratorConfig
-from rpgan.errors import UserError
+from rpgan.errors import UserError, choose
 from rpgan.models.blocks import UpBlock, UpConv, activation, conv3x3, initialised
 from rpgan.models.bucket import Bucket, by_chance, has_norms
 from rpgan.models.modes import eval_mode, full_float32, seeded
@@ -35,12 +35,11 @@ class RandomPathGenerator(nn.Module):
         latent: str = "learned",
     ) -> None:
         super().__init__()
-        if latent not in LATENTS:
-            raise UserError(f"latent {latent!r}; expected one of {', '.join(LATENTS)}")
+        make_latent = choose(LATENTS, latent, "latent")
         self.buckets = cast(Sequence[Bucket], nn.ModuleList(buckets))  # typed as what it holds
         self.links = nn.ModuleList(links)  # links[l] follows bucket l: reshape, BatchNorm, activation
         self.latent_shape = tuple(latent_shape)
-        LATENTS[latent](self, _drawn(latent_shape))
+        make_latent(self, _drawn(latent_shape))
         self.strategy = "auto"
 
     @property
@@ -149,8 +148,7 @@ def build_generator(config: GeneratorConfig, seed: int = 0) -> RandomPathGenerat
 
     Raises UserError where widths, bucket sizes and image shape do not fit each other.
     """
-    if config.architecture not in ARCHITECTURES:
-        raise UserError(f"architecture {config.architecture!r}; expected one of {', '.join(ARCHITECTURES)}")
+    build = choose(ARCHITECTURES, config.architecture, "architecture")
     if len(config.bucket_sizes) != len(config.widths) + 1 or min(config.bucket_sizes) < 1:
         raise UserError(
             f"bucket_sizes {config.bucket_sizes} for {len(config.widths)} widths; "
@@ -159,7 +157,7 @@ def build_generator(config: GeneratorConfig, seed: int = 0) -> RandomPathGenerat
     if len(config.image_shape) != 3:
         raise UserError(f"image_shape {config.image_shape}; expected (channels, height, width)")
     with seeded(seed):
-        return ARCHITECTURES[config.architecture](config)
+        return build(config)
 
 
 def _sn_resnet(config: GeneratorConfig) -> RandomPathGenerator:

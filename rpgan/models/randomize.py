@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from rpgan.errors import UserError
+from rpgan.errors import UserError, choose
 from rpgan.models.bucket import Bucket
 from rpgan.models.generator import RandomPathGenerator
 from rpgan.models.modes import seeded
@@ -50,14 +50,13 @@ def randomize(
         if size > 1 and not list(module[a:b].parameters())
     ]:
         raise UserError(f"bucket {idle[0] + 1} has no weights; expected n_in = 1 there, or another split")
-    if others not in VARIANTS:
-        raise UserError(f"others {others!r}; expected one of {', '.join(VARIANTS)}")
+    vary = choose(VARIANTS, others, "others")
     # A stream of its own: a network that was itself built after manual_seed(seed) must not be drawn again.
     stream = np.random.SeedSequence((seed, 1)).generate_state(1, np.uint64)
     weight, source = next(module.parameters(), torch.empty(0)), deepcopy(module).cpu()
     with seeded(int(stream[0] >> 1)):
         buckets = [
-            Bucket([deepcopy(source[a:b]), *(VARIANTS[others](source[a:b]) for _ in range(size - 1))])
+            Bucket([deepcopy(source[a:b]), *(vary(source[a:b]) for _ in range(size - 1))])
             for a, b, size in zip(split, ends, sizes, strict=True)
         ]
         shape = tuple(latent_shape) if latent_shape is not None else _input_shape(module)

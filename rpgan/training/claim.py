@@ -9,6 +9,7 @@ from rpgan.config import Config, GanConfig
 from rpgan.errors import UserError
 from rpgan.files import replacing
 from rpgan.overrides import flatten, from_dict, to_dict
+from rpgan.results import save
 
 SOURCE = "source.txt"  # SHA-256 of the generator that it started from, or whose images it reads
 
@@ -26,7 +27,7 @@ def refuse_another(directory: Path, config: Config) -> None:
             )
         return
     try:
-        there = from_dict(json.loads(path.read_text()))
+        there = from_dict(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, RecursionError) as error:  # UserError is one
         raise UserError(f"{path} is not a config of this version ({error}): take another --out") from None
     if _identity(there) != _identity(config):
@@ -64,8 +65,7 @@ def _source(directory: Path) -> str | None:
 
 def claim(directory: Path, config: Config, source: str) -> None:
     """Writes down whose a directory is, not before all settings have proved good."""
-    with replacing(directory / "config.json") as aside:
-        aside.write_text(json.dumps(to_dict(config), indent=1) + "\n")
+    save(directory / "config.json", to_dict(config))
     if source:
         with replacing(directory / SOURCE) as aside:
             aside.write_text(source + "\n")

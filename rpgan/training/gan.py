@@ -15,7 +15,7 @@ from rpgan.config import GanConfig
 from rpgan.datasets import ImageDataset
 from rpgan.errors import UserError
 from rpgan.images import tile, to_float
-from rpgan.losses import ADVERSARIAL, all_pairs_diversity, gradient_penalty, pair_diversity
+from rpgan.losses import ADVERSARIAL, DIVERSITY, gradient_penalty
 from rpgan.metrics.features import load_extractor
 from rpgan.metrics.frechet import Moments, frechet_distance
 from rpgan.models.discriminator import build_discriminator
@@ -152,7 +152,7 @@ class GanTask:
             loss = self.adversarial.generator(
                 self.discriminator(self._generate(self.config.train.batch_size, rng))
             )
-            diversity = DIVERSITY[self.config.loss.diversity](self, rng)
+            diversity = self._diversity(rng)
             total = loss - self.config.loss.diversity_weight * diversity
             if total.requires_grad:  # not so where every path took frozen instances
                 self.fabric.backward(total)
@@ -168,26 +168,10 @@ class GanTask:
                 if parameter.grad is None:
                     parameter.grad = torch.zeros_like(parameter)
 
-    def _pair_diversities(self, rng: torch.Generator) -> list[Tensor]:
-        return [pair_diversity(b, rng, self.config.loss.diversity_margin) for b in self._plural_buckets()]
-
-    def _pair_diversity(self, rng: torch.Generator) -> Tensor:
-        return self._mean(self._pair_diversities(rng))
-
-    def _awake_diversity(self, rng: torch.Generator) -> Tensor:
-        return self._mean([value for value in self._pair_diversities(rng) if value.requires_grad])
-
-    def _all_pairs_diversity(self, rng: torch.Generator) -> Tensor:
-        return self._mean([all_pairs_diversity(bucket) for bucket in self._plural_buckets()])
-
-    def _no_diversity(self, rng: torch.Generator) -> Tensor:
-        return self._mean([])
-
-    def _mean(self, values: list[Tensor]) -> Tensor:
+    def _diversity(self, rng: torch.Generator) -> Tensor:
+        plural = [bucket for bucket in self.raw.buckets if len(bucket) > 1]
+        values = DIVERSITY[self.config.loss.diversity](plural, rng, self.config.loss.diversity_margin)
         return torch.stack(values).mean() if values else torch.zeros((), device=self.fabric.device)
-
-    def _plural_buckets(self) -> list:
-        return [bucket for bucket in self.raw.buckets if len(bucket) > 1]
 
     @torch.no_grad()
     def _average(self, step: int) -> None:
@@ -231,14 +215,6 @@ class GanTask:
         """What the card says of the training beside its config."""
         begun_from = {"initial_sha256": self.source} if self.source else {}
         return {"weights_averaged": bool(self.config.train.ema), **begun_from}
-
-
-DIVERSITY = {
-    "pair": GanTask._pair_diversity,
-    "awake-pairs": GanTask._awake_diversity,
-    "all-pairs": GanTask._all_pairs_diversity,
-    "off": GanTask._no_diversity,
-}
 
 
 def learning_rate_factor(step: int, steps: int, decay_steps: int) -> float:
