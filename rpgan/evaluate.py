@@ -21,7 +21,7 @@ from rpgan.metrics.color import color_distance, hellinger
 from rpgan.metrics.diversity import LayerDiversity
 from rpgan.metrics.features import Extractor
 from rpgan.metrics.frechet import Moments, frechet_distance
-from rpgan.metrics.knn import density_coverage, precision_recall
+from rpgan.metrics.knn import neighbour_scores
 from rpgan.metrics.perceptual import FeatureDistance, load_lpips
 from rpgan.metrics.prd import PrdCurve, prd
 from rpgan.metrics.tone import pixel_change
@@ -132,8 +132,7 @@ def compare(reference: Reference, images: Tensor, networks: Mapping[str, Extract
 
 def _pairwise(curve: PrdCurve, *, real: Tensor, fake: Tensor) -> dict[str, float]:
     """Scores of equally large sets of features, by curve and by neighbours."""
-    near, balls = precision_recall(real=real, fake=fake), density_coverage(real=real, fake=fake)
-    return {"prd_f8": curve.f8, "prd_f1_8": curve.f1_8} | asdict(near) | asdict(balls)
+    return {"prd_f8": curve.f8, "prd_f1_8": curve.f1_8} | neighbour_scores(real=real, fake=fake)
 
 
 def diversity_of_layers(

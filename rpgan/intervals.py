@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -85,3 +86,8 @@ def folded(interval: tuple[float, float] | None) -> tuple[float, float] | None:
         return None
     low, high = interval
     return (0.0 if low <= 0 <= high else min(abs(low), abs(high))), max(abs(low), abs(high))
+
+
+def bracketed(value: Any, ends: tuple[float, float] | None, spec: str = ".2f") -> str:
+    """Returns a number and the ends of its interval as text, "1.00 [0.90, 1.10]"; without one, the number."""
+    return f"{value:{spec}}" + ("" if ends is None else f" [{ends[0]:{spec}}, {ends[1]:{spec}}]")

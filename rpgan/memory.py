@@ -104,12 +104,12 @@ def inversion_memory(config: InversionConfig, generator: GeneratorConfig, device
     return Memory(kept, {"held-out images are made": making, "the classifiers learn": reading})
 
 
-def reading_memory(config: InversionConfig, batch_size: int = READ) -> Memory:
+def reading_memory(config: InversionConfig) -> Memory:
     """Memory of reading paths off images in batches."""
     inverter = _inverter_on_meta(config).eval()
     with torch.no_grad():
-        peak = peak_bytes(lambda: _read(inverter, batch_size))
-    return Memory({"weights": _bytes(inverter)}, {f"{batch_size} images are read": peak})
+        peak = peak_bytes(lambda: _read(inverter, READ))
+    return Memory({"weights": _bytes(inverter)}, {f"{READ} images are read": peak})
 
 
 def _on_meta(config: GeneratorConfig) -> RandomPathGenerator:

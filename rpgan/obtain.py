@@ -66,13 +66,12 @@ def trained(experiment: str, profile: str, changes: Mapping[str, Any] | None = N
     return found if same else None
 
 
-def present(experiments: Sequence[str], least: int = 1) -> list[str]:
+def present(experiments: Sequence[str]) -> list[str]:
     """Names those generators that are trained under `book`, so that a chapter shows what there is.
 
-    Where there are fewer than `least`, the first ones are named instead: `obtain_generator` tells what lacks.
+    Where there is none, the first one is named instead: `obtain_generator` tells what lacks.
     """
-    found = [name for name in experiments if trained(name, "book")]
-    return found if len(found) >= least else list(experiments[:least])
+    return [name for name in experiments if trained(name, "book")] or list(experiments[:1])
 
 
 def together(experiments: Sequence[str]) -> list[str]:

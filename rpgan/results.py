@@ -149,8 +149,9 @@ def show_measured(measured: Measured) -> str:
     return f"{text} ({'; '.join(notes)})" if notes else text
 
 
-def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+def processor() -> str:
     """Returns the processor's name, or its kind where the system does not tell the name."""
+    cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.machine())

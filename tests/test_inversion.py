@@ -83,7 +83,7 @@ def test_what_an_image_shows_is_recovered_always_and_what_it_hides_at_chance(exa
     # The three hidden instances make one image, which is read as one of them: exactly chance.
     assert hidden.accuracy == pytest.approx(1 / 3) and hidden.chance == 1 / 3
     assert hidden.interval[0] < hidden.chance < hidden.interval[1]
-    assert hidden.within[3] == 1 and hidden.n == 60
+    assert hidden.in_first == 1 and hidden.n == 60
     torch.testing.assert_close(hidden.confusion.sum(1), torch.ones(3).double())
 
 

@@ -158,7 +158,6 @@ def test_a_chapter_takes_the_generators_that_are_there(monkeypatch):
     monkeypatch.setattr(obtain, "trained", lambda name, *_: Path(name) if name != "b" else None)
     assert obtain.present(["a", "b", "c"]) == ["a", "c"]
     assert obtain.present(["b"]) == ["b"], "so that its absence is told"
-    assert obtain.present(["b"], least=0) == []
 
 
 def test_path_classifiers_of_other_settings_are_others(runs):

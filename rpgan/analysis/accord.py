@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rpgan.intervals import FEWEST, jackknife_error, rank_interval, t_interval
+from rpgan.intervals import FEWEST, bracketed, jackknife_error, rank_interval, t_interval
 from rpgan.metrics.agreement import rank_correlations
 from rpgan.metrics.seeds import Spread
 from rpgan.presets import resolve_gan
@@ -136,10 +136,7 @@ def _possible(ends: tuple[float, float]) -> tuple[float, float]:
 
 
 def _cell(found: Result | None) -> str:
-    if found is None:
-        return "–"
-    ends = "" if found.interval is None else " [{:.2f}, {:.2f}]".format(*found.interval)
-    return f"{found.value:.2f}{ends}"
+    return "–" if found is None else bracketed(found.value, found.interval)
 
 
 def accord(rows: Iterable[Row], experiment: str, profile: str) -> Accord | None:

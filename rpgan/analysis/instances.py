@@ -8,13 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rpgan.intervals import FEWEST, central_interval, count_orders, t_interval
+from rpgan.intervals import FEWEST, bracketed, central_interval, count_orders, t_interval
 from rpgan.metrics.seeds import Spread, pooled_deviation
 from rpgan.results import Result
 from rpgan.row import Row
 
 N_IN = tuple(range(5, 55, 5))  # the columns of Table 3
 FID_IMAGES = 50_000
+N_DRAWS = 1_000  # of means, behind an interval
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,7 @@ class Ablation:
         }
         for score in self.scores:
             spread, interval = point.spread(score), self.interval(point, score)
-            row[score] = f"{spread.mean:.4g}" + (
-                f" [{interval[0]:.4g}, {interval[1]:.4g}]" if interval else ""
-            )
+            row[score] = bracketed(spread.mean, interval, ".4g")
         return row
 
     def within_noise(self, score: str) -> list[int]:
@@ -112,10 +111,8 @@ class Ablation:
             interval = float(low), float(high)
         return Result(_ranks([s.mean for s in spreads], theirs), len(points), "", interval)
 
-    def _drawn_means(
-        self, spreads: Sequence[Spread], score: str, rng: torch.Generator, n_draws: int = 1_000
-    ) -> Tensor | None:
-        """Returns means as other seeds might have made them, (n_draws, points): Student's t about ours.
+    def _drawn_means(self, spreads: Sequence[Spread], score: str, rng: torch.Generator) -> Tensor | None:
+        """Returns means as other seeds might have made them, (N_DRAWS, points): Student's t about ours.
 
         All points of a draw share its deviation, which is known from few seeds itself.
         """
@@ -124,7 +121,7 @@ class Ablation:
         deviation, freedom = pooled
         means = torch.tensor([spread.mean for spread in spreads], dtype=torch.float64)
         errors = deviation / torch.tensor([spread.n for spread in spreads], dtype=torch.float64).sqrt()
-        normal = torch.randn(n_draws, freedom + len(means), generator=rng, dtype=torch.float64)
+        normal = torch.randn(N_DRAWS, freedom + len(means), generator=rng, dtype=torch.float64)
         scale = normal[:, :freedom].square().mean(1, keepdim=True).rsqrt()
         return means + errors * scale * normal[:, freedom:]
 

@@ -10,9 +10,12 @@ from torch import Tensor
 from rpgan.errors import UserError
 from rpgan.images import to_uint8
 from rpgan.intervals import count_orders, resampled_sums
+from rpgan.metrics.shares import share, transitions
 from rpgan.models.generator import RandomPathGenerator, render
 from rpgan.models.inverter import Inverter, most_probable, read
 from rpgan.results import Result
+
+FIRST = 5  # most probable instances, among which the right one may be
 
 
 @dataclass(frozen=True)
@@ -22,37 +25,32 @@ class Recovery:
     accuracy: float
     interval: tuple[float, float]  # Wilson's, 95 %
     chance: float  # 1 / m_l
-    within: dict[int, float]  # k → share of images whose instance is among the k most probable
-    confusion: Tensor  # float64 (m_l, m_l): share of the images of each instance (row) read as each other
+    in_first: float  # share of images whose instance is among the FIRST most probable
+    confusion: Tensor  # float64 (m_l, m_l): images of each instance (row) read as each, shares
     n: int
 
 
-def recoveries(
-    readings: Sequence[Tensor], routes: Int64[Tensor, "n n_buckets"], ks: Sequence[int] = (1, 3, 5)
-) -> dict[int, Recovery]:
+def recoveries(readings: Sequence[Tensor], routes: Int64[Tensor, "n n_buckets"]) -> dict[int, Recovery]:
     """Compares log-probabilities (n, m_l) of every bucket with the paths that made the images (Table 5).
 
     A bucket of one instance has no entry: there is nothing to recover.
     """
-    return {b: _recovery(r, routes[:, b], ks) for b, r in enumerate(readings) if r.shape[1] > 1}
+    return {b: _recovery(r, routes[:, b]) for b, r in enumerate(readings) if r.shape[1] > 1}
 
 
-def _recovery(reading: Tensor, truth: Tensor, ks: Sequence[int]) -> Recovery:
-    from scipy.stats import binomtest
-
-    n, size = reading.shape
+def _recovery(reading: Tensor, truth: Tensor) -> Recovery:
+    size = reading.shape[1]
     order = reading.argsort(dim=1, descending=True, stable=True)
     hits = order == truth[:, None]
-    right = int(hits[:, 0].sum())
-    interval = binomtest(right, n).proportion_ci(0.95, method="wilson")
-    counts = torch.bincount(truth * size + order[:, 0], minlength=size * size).view(size, size).double()
+    right = share(hits[:, 0])
+    assert isinstance(right.value, float) and right.interval is not None  # a share has both
     return Recovery(
-        accuracy=right / n,
-        interval=(float(interval.low), float(interval.high)),
+        accuracy=right.value,
+        interval=right.interval,
         chance=1 / size,
-        within={k: float(hits[:, :k].any(1).double().mean()) for k in ks},
-        confusion=counts / counts.sum(1, keepdim=True).clamp(min=1),
-        n=n,
+        in_first=float(hits[:, :FIRST].any(1).double().mean()),
+        confusion=transitions(truth, order[:, 0], size).nan_to_num(0),
+        n=len(reading),
     )
 
 
@@ -95,8 +93,7 @@ def rows(found: Mapping[int, Recovery], apart: Mapping[str, float]) -> dict[str,
         name = f"bucket {bucket + 1}"
         known = {"instances": float(len(r.confusion)), "levels apart": apart[name], "chance": r.chance}
         known |= {"accuracy": r.accuracy, "95 % from": low, "to": high}
-        most = max(r.within)
-        table[name] = known | {f"in first {most}": r.within[most]}
+        table[name] = known | {f"in first {FIRST}": r.in_first}
     return table
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from rpgan import paths as path
 from rpgan.images import to_uint8
+from rpgan.intervals import bracketed
 from rpgan.metrics.effective import estimated_number
 from rpgan.models.generator import RandomPathGenerator, render
 from rpgan.results import Result
@@ -84,7 +85,6 @@ def conclusion(
     """Says how many instances of each bucket, named as in `rows`, differ; intervals are over routes."""
     numbers = []
     for row, distances in zip(rows, samples.values(), strict=True):
-        number, (low, high) = estimated_number(distances)
-        numbers.append(f"{row}: {number:.1f} [{low:.1f}, {high:.1f}]")
+        numbers.append(f"{row}: {bracketed(*estimated_number(distances), '.1f')}")
     said = "; ".join(numbers)
     return f"Effective numbers of instances in {features}, with 95 % intervals over paths: {said}."

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from rpgan import paths as path
+from rpgan.intervals import bracketed
 from rpgan.metrics.frechet import Moments, frechet_distance
 from rpgan.metrics.pathwise import PathFeatures
 from rpgan.metrics.seeds import Spread, ratio_of_means
@@ -159,9 +160,13 @@ class Curve:
 
     def losses(self) -> dict[str, dict[int, str]]:
         """What `over_whole` says of every way and count, as a page shows it."""
-        return {
-            way: {count: _shown(self.over_whole(way, count)) for count in sorted(rows)}
+        found = {
+            way: {count: self.over_whole(way, count) for count in sorted(rows)}
             for way, rows in self.distances.items()
+        }
+        return {
+            way: {count: bracketed(loss.value, loss.interval) for count, loss in losses.items()}
+            for way, losses in found.items()
         }
 
     def free(self, way: str) -> int:
@@ -190,11 +195,6 @@ class Curve:
     def _over(self, some: Sequence[float], others: Sequence[float], note: str) -> Result:
         ratio, interval = ratio_of_means(Spread(tuple(some)), Spread(tuple(others)))
         return Result(ratio, self.n, "", interval, note)
-
-
-def _shown(ratio: Result) -> str:
-    interval = " [{:.2f}, {:.2f}]".format(*ratio.interval) if ratio.interval else ""
-    return f"{ratio.value:.2f}{interval}"
 
 
 def pruning_curve(

@@ -1,7 +1,7 @@
 """Quality of two generators under one protocol: distances, precision and recall (section 4.2)."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,11 @@ from torch import Tensor
 
 from rpgan.config import GanConfig
 from rpgan.errors import UserError
-from rpgan.intervals import folded
+from rpgan.intervals import bracketed, folded
 from rpgan.metrics.features import Extractor
 from rpgan.metrics.frechet import Moments, frechet_distance, jackknifed
-from rpgan.metrics.knn import density_coverage, precision_recall
-from rpgan.metrics.prd import PrdCurve, prd
+from rpgan.metrics.knn import neighbour_scores
+from rpgan.metrics.prd import PrdCurve, mean_curve, prd
 from rpgan.metrics.seeds import Interval, Spread
 from rpgan.models.draws import draw
 from rpgan.models.generator import RandomPathGenerator
@@ -139,7 +139,7 @@ def measure(
         real = yardstick.real[: len(fake)]
         curves.append([prd(real=real, fake=fake, rng=rng, n_runs=1) for _ in range(n_runs)])
         row = {yardstick.distance: frechet_distance(yardstick.moments, Moments(features))}
-        rows.append(row | _curve_scores(curves[-1]) | _neighbour_scores(real, fake))
+        rows.append(row | _curve_scores(curves[-1]) | neighbour_scores(real=real, fake=fake))
     return Measured(
         {name: Spread(tuple(row[name] for row in rows)) for name in rows[0]},
         np.array([[curve.precision for curve in of_set] for of_set in curves]),
@@ -149,15 +149,8 @@ def measure(
 
 def _curve_scores(curves: Sequence[PrdCurve]) -> dict[str, float]:
     """F-scores of the mean over runs, as Sajjadi et al. take it."""
-    mean = PrdCurve(
-        np.mean([curve.precision for curve in curves], axis=0),
-        np.mean([curve.recall for curve in curves], axis=0),
-    )
+    mean = mean_curve(curves)
     return dict(zip(F_SCORES, (mean.f8, mean.f1_8), strict=True))
-
-
-def _neighbour_scores(real: Tensor, fake: Tensor) -> dict[str, float]:
-    return asdict(precision_recall(real=real, fake=fake)) | asdict(density_coverage(real=real, fake=fake))
 
 
 @dataclass(frozen=True)
@@ -176,7 +169,8 @@ class Comparison:
         The distance of other real images says of how many it is, where these are not as many as its row does.
         """
         for score in next(iter(self.measured.values())).scores:
-            cells = {name: _shown(measured.scores[score]) for name, measured in self.measured.items()}
+            spreads = {name: measured.scores[score] for name, measured in self.measured.items()}
+            cells = {name: bracketed(s.mean, s.interval, ".3g") for name, s in spreads.items()}
             n = len(self.yardstick.others)
             if score == self.yardstick.distance and n != self.yardstick.n:
                 cells[REAL] += f" (of {n:,})"
@@ -242,9 +236,3 @@ def compare(
     together = dict(zip(features, (routed.whole, twin.whole), strict=True))
     n = sum(part.n for part in joined[0])
     return Comparison(yardstick, measured | {REAL: floor}, together, routed.over(twin), n)
-
-
-def _shown(spread: Spread) -> str:
-    if spread.interval is None:
-        return f"{spread.mean:.3g}"
-    return f"{spread.mean:.3g} [{spread.interval[0]:.3g}, {spread.interval[1]:.3g}]"

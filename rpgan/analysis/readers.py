@@ -26,6 +26,8 @@ GROUPS = {
 }
 GEOMETRY = (*GROUPS["position"], *GROUPS["shape"])
 CIRCULAR = ("object_hue", "background_hue")
+BATCH = 64  # images read at once
+DEVIATION = 24.0  # of the noise that a reader is tried on, in grey levels
 SURE = 0.95  # probability of a value and those next to it from which an image counts as read without doubt
 
 
@@ -72,14 +74,14 @@ class Reader:
     factors: dict[str, Factor]
 
     @torch.no_grad()
-    def probabilities(self, images: UInt8[Tensor, "n c h w"], batch_size: int = 64) -> dict[str, Tensor]:
+    def probabilities(self, images: UInt8[Tensor, "n c h w"]) -> dict[str, Tensor]:
         """What the classifier believes: float32 (n, k) for each factor, on the CPU.
 
         Images that were padded by up to two pixels a side (MNIST) are cropped back.
         """
         cropped = _cropped(images, self.classifier.image_shape)
         device = next(self.classifier.parameters()).device
-        batches = cropped.split(batch_size)
+        batches = cropped.split(BATCH)
         with full_float32():
             logits = torch.cat([self.classifier(to_float(batch.to(device))).cpu() for batch in batches])
         parts = logits.split(self.classifier.outputs, dim=1)
@@ -235,13 +237,12 @@ def trial(
     sprites: UInt8[Tensor, "n 3 h w"],
     labels: Int64[Tensor, "n factors"],
     rng: torch.Generator,
-    deviation: float = 24.0,
 ) -> Trial:
-    """Tests a reader of all seven factors; noise has a deviation in grey levels."""
+    """Tests a reader of all seven factors."""
     drawn = redrawn(reader, images)
     by_kind = {
         "held out": doubts(reader, sprites, labels),
-        "noisy": doubts(reader, noisy(sprites, deviation, rng), labels),
+        "noisy": doubts(reader, noisy(sprites, DEVIATION, rng), labels),
         "generated": doubts(reader, images),
     }
     return Trial(by_kind, images, drawn, explained(images, drawn))

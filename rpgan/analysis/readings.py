@@ -9,7 +9,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 
 from rpgan import paths
-from rpgan.errors import UserError
+from rpgan.errors import choose
 from rpgan.losses import pair_diversity, weights_of
 from rpgan.models.blocks import UpBlock
 from rpgan.models.bucket import Bucket
@@ -18,6 +18,7 @@ from rpgan.models.modes import routed_by
 from rpgan.results import Result
 
 # Whose instances are compared; the two explorers differ in their activation and schedule.
+N_WEIGHTS = 20_000  # of an instance that shows what the diversity term does
 NETWORKS = ("cifar10-rpgan", "cifar10-explorer", "cifar10-explorer-relu", "sprites-rpgan", "mnist-rpgan")
 
 
@@ -33,7 +34,7 @@ def correlated_bucket(correlation: float, n_weights: int, rng: torch.Generator) 
 
 
 def pair_term(
-    correlations: Sequence[float], margin: float, rng: torch.Generator, n_weights: int = 20_000
+    correlations: Sequence[float], margin: float, rng: torch.Generator
 ) -> tuple[list[float], list[float]]:
     """The one-pair diversity term and the norm of its gradient, at each correlation of two instances.
 
@@ -41,7 +42,7 @@ def pair_term(
     """
     values, norms = [], []
     for correlation in correlations:
-        bucket = correlated_bucket(correlation, n_weights, rng)
+        bucket = correlated_bucket(correlation, N_WEIGHTS, rng)
         value = pair_diversity(bucket, rng, margin)
         values.append(float(value.detach()))
         norms.append(_gradient_norm(value, bucket))
@@ -201,9 +202,8 @@ def idle_share(size: int, batch: int, routing: str, steps: int, rng: torch.Gener
 
     Raises UserError for a routing that training does not know.
     """
-    if routing not in paths.DRAWS:
-        raise UserError(f"routing = {routing!r}; expected one of {', '.join(paths.DRAWS)}")
-    draws = (paths.DRAWS[routing]((size,), batch, rng)[:, 0] for _ in range(steps))
+    draw = choose(paths.DRAWS, routing, "routing =")
+    draws = (draw((size,), batch, rng)[:, 0] for _ in range(steps))
     drawn = sum(len(draw.unique()) for draw in draws)
     return 1 - drawn / (size * steps), (1 - 1 / size) ** batch
 

@@ -22,6 +22,7 @@ from rpgan.results import Result
 
 Measure = Callable[[Tensor, Tensor], Tensor]  # uint8 (n, c, h, w), the same -> distances (n,)
 PIXELS = "pixels (RMS)"
+REPEATS = 4  # random paths for each image
 
 
 def error_measures(features: str, device: str = "cpu") -> dict[str, Measure]:
@@ -127,14 +128,13 @@ def reconstruct(
     images: Mapping[str, Tensor],
     measures: Mapping[str, Measure],
     rng: torch.Generator,
-    repeats: int = 4,
 ) -> Reconstruction:
-    """Reads the most probable path off every image (uint8) and draws it, beside `repeats` random paths."""
+    """Reads the most probable path off every image (uint8) and draws it, beside REPEATS random paths."""
     routes = {kind: most_probable(read(inverter, some)) for kind, some in images.items()}
     errors = {
         (kind, measure): r
         for kind, some in images.items()
-        for measure, r in over_random(generator, some, routes[kind], measures, repeats, rng).items()
+        for measure, r in over_random(generator, some, routes[kind], measures, REPEATS, rng).items()
     }
     return Reconstruction(routes, errors)
 

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rpgan.intervals import count_orders
+from rpgan.intervals import bracketed, count_orders
 from rpgan.metrics.agreement import Agreement, Profile, best_agreement, chance, profile, rank_agreement
 from rpgan.results import Result
 
@@ -155,10 +155,10 @@ class Roles:
 
 
 def _cell(agreement: Agreement) -> str:
-    return f"{agreement.value:.2f} [{agreement.low:.2f}, {agreement.high:.2f}]"
+    return bracketed(agreement.value, (agreement.low, agreement.high))
 
 
 def _shares(found: Profile) -> dict[str, str]:
     rows = zip(found.shares.tolist(), *(ends.tolist() for ends in found.interval()), strict=True)
-    cells = [f"{100 * share:.0f} [{100 * low:.0f}, {100 * high:.0f}]" for share, low, high in rows]
+    cells = [bracketed(100 * share, (100 * low, 100 * high), ".0f") for share, low, high in rows]
     return {f"layer {layer}, %": cell for layer, cell in enumerate(cells, start=1)}

@@ -5,7 +5,7 @@ swapping them swaps precision and recall without any other sign.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,11 @@ def density_coverage(
         balls += int(inside.sum())
         reached |= inside.any(axis=0)
     return DensityCoverage(density=balls / (k * len(y)), coverage=float(reached.mean()))
+
+
+def neighbour_scores(*, real: Float[Tensor, "n d"], fake: Float[Tensor, "m _"]) -> dict[str, float]:
+    """All four by name, with each paper's own k; raises UserError for sets of no more than 5 images."""
+    return asdict(precision_recall(real=real, fake=fake)) | asdict(density_coverage(real=real, fake=fake))
 
 
 def _points(real: Tensor, fake: Tensor, k: int) -> tuple[Points, Points]:

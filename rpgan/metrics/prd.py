@@ -1,5 +1,6 @@
 """Precision and recall of distributions as a curve (Sajjadi et al. 2018, "Assessing generative models")."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,6 +61,11 @@ def prd(
     seeds = torch.randint(2**31 - 1, (n_runs,), generator=rng).tolist()
     shares = [_cluster_shares(union, len(real), n_clusters, seed) for seed in seeds]
     curves = [prd_from_shares(real=p, fake=q, n_angles=n_angles) for p, q in shares]
+    return mean_curve(curves)
+
+
+def mean_curve(curves: Sequence[PrdCurve]) -> PrdCurve:
+    """Mean precision and mean recall at every angle, over runs."""
     return PrdCurve(
         np.mean([curve.precision for curve in curves], axis=0),
         np.mean([curve.recall for curve in curves], axis=0),

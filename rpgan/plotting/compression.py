@@ -16,10 +16,11 @@ from rpgan.metrics.normality import LIMIT
 from rpgan.plotting import PALETTE, PAPER, draw_sheet
 
 
-def draw_twins(looks: Mapping[str, Look], columns: int = 8, width: float = 7.0) -> Figure | None:
+def draw_twins(looks: Mapping[str, Look]) -> Figure | None:
     """Draws a sheet of each generator's images, and the moments of all; None where there is no generator."""
     if not looks:
         return None
+    width, columns = 7.0, 8
     figure = plt.figure(figsize=(width, width * (1 / len(looks) + 0.45)), layout="constrained")
     places = figure.add_gridspec(2, len(looks), height_ratios=(1 / len(looks) + 0.05, 0.4))
     for k, (name, look) in enumerate(looks.items()):

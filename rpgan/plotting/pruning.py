@@ -13,9 +13,9 @@ from torch import Tensor
 from rpgan.plotting import PALETTE, PAPER
 
 
-def draw_likeness(apart: Mapping[int, Tensor], width: float = 7.0) -> Figure:
+def draw_likeness(apart: Mapping[int, Tensor]) -> Figure:
     """Draws the squared distances of the instances of all buckets, matrices under their trees."""
-    n = len(apart)
+    n, width = len(apart), 7.0
     figure, (top, bottom) = plt.subplots(
         2, n, figsize=(width, 1.45 * width / n), height_ratios=[0.4, 1], sharex="col", squeeze=False
     )

@@ -73,8 +73,8 @@ def _instances(n_in: int, seed: int) -> Point:
     return Point("cifar10-rpgan", {"generator.bucket_sizes": (n_in,) * 5, "seed": seed})
 
 
-def _seeds(experiment: str, seeds: Iterable[int], **changes: Any) -> tuple[Point, ...]:
-    return tuple(Point(experiment, {**changes, "seed": seed}) for seed in seeds)
+def _seeds(experiment: str, seeds: Iterable[int]) -> tuple[Point, ...]:
+    return tuple(Point(experiment, {"seed": seed}) for seed in seeds)
 
 
 def _latents(latent: str, seeds: Iterable[int]) -> tuple[Point, ...]:
