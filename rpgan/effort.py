@@ -28,6 +28,7 @@ from rpgan.models.inverter import build_inverter
 from rpgan.obtain import trained, trained_inverter
 from rpgan.operations import GPU_HOURS, gpu_hours, inversion_step_operations, step_operations
 from rpgan.presets import changes_of, resolve
+from rpgan.training.inversion import check_fit
 
 
 class Takes(NamedTuple):
@@ -75,6 +76,7 @@ def _row(
         takes = _gan(config, there is not None, device)
     elif isinstance(config, InversionConfig):
         generator, source = _source(config, profile, of_generator)
+        check_fit(config, generator.bucket_sizes, generator.image_shape)  # before either is trained
         there = trained_inverter(name, profile, source, changes) if source else None
         takes = _inversion(config, generator, there is not None, device)
     else:

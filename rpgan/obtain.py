@@ -6,7 +6,15 @@ from typing import Any
 
 import torch
 
-from rpgan.checkpoint import find, load_card, load_generator, load_inverter, satisfies
+from rpgan.checkpoint import (
+    KINDS,
+    find,
+    load_card,
+    load_config,
+    load_generator,
+    load_inverter,
+    satisfies,
+)
 from rpgan.config import Config, GanConfig, InversionConfig
 from rpgan.errors import MissingCheckpoint, UserError
 from rpgan.experiments import EXPERIMENTS, INVERSIONS
@@ -97,8 +105,28 @@ def present_inverted(experiments: Sequence[str]) -> list[str]:
 
 
 def _finished(directory: Path, config: Config) -> Path | None:
-    """The best checkpoint of a run; the one called last is written when the last step is made."""
-    return directory / "best" if satisfies(directory / "last", config) else None
+    """The best checkpoint of a run; the one called last is written when the last step is made.
+
+    While a finished run goes on to more steps, its best one is already of these.
+    """
+    done = all(satisfies(directory / name, config) for name in ("last", "best"))
+    return directory / "best" if done else None
+
+
+def named_generator(checkpoint: str, changes: Mapping[str, Any]) -> GanConfig:
+    """Returns the config of a generator that a chapter shows in place of its own.
+
+    Raises UserError for another kind of checkpoint, and for changes, which a trained generator cannot take.
+    """
+    if changes:
+        given = ", ".join(changes)
+        raise UserError(f"overrides of {given} beside checkpoint = {checkpoint!r}; expected one of both")
+    config = load_config(checkpoint)
+    if not isinstance(config, GanConfig):
+        raise UserError(
+            f"{checkpoint} is {KINDS[type(config)]}; expected a generator: rpgan models lists them"
+        )
+    return config
 
 
 def refuses_hours(profile: str, changes: Mapping[str, Any] | None) -> bool:
@@ -128,6 +156,8 @@ def obtain_inverter(
     `changes` are those of the generator that `obtain_generator` was given: a committed checkpoint serves only
     if it was trained on images of exactly this generator. `own` are those of the classifiers themselves.
     """
+    if own and "generator" in own:
+        raise UserError(f"{experiment} for {own['generator']}; expected no other generator than is read here")
     config, kind = _inversion(experiment, profile, own), torch.device(device).type
     known = config.generator in EXPERIMENTS
     source = obtain_checkpoint(config.generator, profile, changes, kind) if known else find(config.generator)

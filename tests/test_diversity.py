@@ -37,6 +37,8 @@ def test_zero_denominators_are_counted_not_hidden():
     d = layer_diversity(torch.tensor([[0.0, 3.0], [2.0, 4.0], [0.0, 0.0]]), (4, 4), rng())
     assert d.zero_denominators == 2 and d.ratio_mean.tolist() == [1, 2]
     assert d.ratio.tolist() == pytest.approx([1, 3.5])
+    single = layer_diversity(torch.tensor([[torch.nan, 3.0], [torch.nan, 4.0]]), (1, 4), rng())
+    assert single.zero_denominators == 2, "no path has a ratio to a bucket of one instance"
 
 
 def test_distinct_draws_are_corrected_where_sizes_differ():

@@ -68,6 +68,11 @@ def test_committed_path_classifiers_serve_the_generator_that_they_were_trained_o
     assert other["memory, GiB"] > committed["memory, GiB"] > 0
 
 
+def test_classifiers_that_do_not_fit_are_refused_before_anything_is_trained():
+    with pytest.raises(UserError, match=r"bucket_sizes, image_shape = .*; expected .*10, 10, 10, 8, 1"):
+        forecast(["mnist-inversion"], "book", {}, {"generator.bucket_sizes": [10, 10, 10, 8, 1]})
+
+
 def test_what_is_neither_a_generator_nor_its_classifiers_is_not_forecast():
     with pytest.raises(UserError, match="mnist-cnn is a ClassifierConfig; expected generators"):
         forecast(["mnist-cnn"], "book")

@@ -25,7 +25,7 @@ from rpgan.config import DataConfig, GanConfig
 from rpgan.datasets import load_dataset
 from rpgan.errors import UserError
 from rpgan.evaluate import Evaluation, save_json
-from rpgan.files import replacing
+from rpgan.files import exchange, replacing
 from rpgan.images import save_png
 from rpgan.overrides import override, to_dict
 from rpgan.results import read_results, save

@@ -194,6 +194,19 @@ def test_a_failing_run_keeps_the_execution_before_it(tmp_path: Path) -> None:
     assert (executed.read_bytes(), found.read_bytes()) == before
 
 
+def test_relative_folders_mean_the_same_to_a_chapter_as_to_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = "(build_root() / 'told').write_text(str(data_root().resolve()))"
+    imported = "from rpgan.places import build_root, data_root"
+    notebook = write_notebook(tmp_path, "01_x", PARAMETERS, imported, told)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RPGAN_BUILD", "out")
+    monkeypatch.setenv("RPGAN_DATA", "mine")
+    notebooks.run_notebook(notebook, "smoke", root=tmp_path)
+    assert (tmp_path / "out" / "told").read_text() == str(tmp_path / "mine")
+
+
 def test_a_killed_kernel_is_one_line(tmp_path: Path) -> None:
     notebook = write_notebook(tmp_path, "01_x", PARAMETERS, "import os\nos.kill(os.getpid(), 9)")
     with pytest.raises(UserError, match="killed, as a system does that runs out of memory"):

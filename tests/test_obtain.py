@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rpgan import obtain
-from rpgan.checkpoint import load_card, load_config, load_generator, save_checkpoint
+from rpgan.checkpoint import load_card, load_config, load_generator, restate, save_checkpoint
 from rpgan.config import GanConfig, InversionConfig
 from rpgan.errors import MissingCheckpoint, UserError
 from rpgan.models.generator import build_generator
@@ -131,6 +131,23 @@ def test_a_finished_run_serves_the_book_and_an_unfinished_one_does_not(runs):
     assert train_experiment("mnist-rpgan", "book") == obtain.obtain_checkpoint("mnist-rpgan", "book")
     longer = resolve("mnist-rpgan", "book", {"train.steps": 7_000})
     assert obtain._finished(directory, longer) is None
+    restate(directory / "best", longer)
+    assert obtain._finished(directory, config) is None, "it goes on to more steps"
+
+
+def test_path_classifiers_are_those_of_the_generator_that_is_shown(runs):
+    with pytest.raises(UserError, match="expected no other generator"):
+        obtain.obtain_inverter("mnist-inversion", "book", own={"generator": "mnist-stage-one"})
+    assert not runs
+
+
+def test_what_is_shown_in_place_of_a_chapters_own_is_a_generator_as_it_is(runs):
+    best = train_experiment("mnist-rpgan", "book", TINY)
+    assert obtain.named_generator(str(best), {}) == load_config(best)
+    with pytest.raises(UserError, match="overrides of seed beside checkpoint"):
+        obtain.named_generator(str(best), {"seed": 1})
+    with pytest.raises(UserError, match="is path classifiers; expected a generator"):
+        obtain.named_generator(str(train_experiment("mnist-inversion", "book")), {})
 
 
 def test_what_changes_in_the_second_stage_leaves_the_first_as_it_is(runs, monkeypatch):

@@ -133,6 +133,9 @@ def test_removals_leave_one_of_each_and_losses_never_fall():
     kept = pruning.kept_after((3, 1, 2), order, len(order))
     assert [len(left) for left in kept.values()] == [1, 1, 1]
     assert pruning.kept_after((3, 1, 2), order, 0) == {0: (0, 1, 2), 1: (0,), 2: (0, 1)}
+    for n in (-1, len(order) + 1):
+        with pytest.raises(UserError, match=f"{n} removals; expected 0 to 3"):
+            pruning.kept_after((3, 1, 2), order, n)
 
 
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=4), st.integers(0, 20), st.integers(0, 99))

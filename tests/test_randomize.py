@@ -103,6 +103,13 @@ def test_modes_are_kept(net):
     assert not any(layer.training for bucket in generator.buckets for i in bucket.instances for layer in i)
 
 
+def test_latents_have_the_type_of_the_networks_weights():
+    generator = randomize(dense().double(), (0, 3), 1, latent="gaussian").eval()
+    latents = generator.sample_latents(4, torch.Generator())
+    assert latents.dtype == torch.float64
+    assert render(generator, torch.zeros(4, 2, dtype=torch.int64), latents).isfinite().all()
+
+
 def test_the_latent_has_the_shape_of_the_networks_input():
     assert randomize(convolutional(), (0, 3), 2).latent.shape == (1, 6, 1, 1)
     assert randomize(dense(), (0, 3), 2, latent="gaussian").sample_latents(4, torch.Generator()).shape == (
@@ -111,6 +118,9 @@ def test_the_latent_has_the_shape_of_the_networks_input():
     )
     reshaped = nn.Sequential(nn.Flatten(), nn.Linear(6, 12), nn.Unflatten(1, (3, 2, 2)))
     assert randomize(reshaped, (0, 2), (2, 1), latent_shape=(2, 3)).latent.shape == (1, 2, 3)
+    padded = nn.Sequential(nn.Conv2d(8, 16, 3, padding=1), nn.Upsample(scale_factor=8), nn.Tanh())
+    with pytest.raises(UserError, match="say latent_shape"):
+        randomize(padded, (0,), 2)
     with pytest.raises(UserError, match="say latent_shape"):
         randomize(reshaped, (0, 2), (2, 1))
 

@@ -174,6 +174,15 @@ def test_a_longer_run_is_not_taken_for_a_shorter_one(straight):
     assert [path.read_text() for path in files] == before
 
 
+def test_a_training_may_end_where_it_was_saved(tmp_path, monkeypatch):
+    unscored = override(GAN, {"train.evaluate_every": 6})
+    interrupted(unscored, tmp_path, monkeypatch)
+    assert not (tmp_path / "best").exists()
+    best = train(override(unscored, {"train.steps": 3}), tmp_path, device="cpu")
+    assert load_card(best)["steps"] == load_card(tmp_path / "last")["steps"] == 3
+    assert state_of(tmp_path)["best"] == load_card(best)["scores"][0]["value"]
+
+
 def test_falling_rates_are_of_a_number_of_steps(straight):
     with pytest.raises(UserError, match=r"train\.steps 6 there, 9 here"):
         train(override(FALLING, {"train.steps": 9}), straight["falling"], device="cpu")
@@ -366,9 +375,7 @@ def test_a_batch_of_frozen_paths_moves_no_weight(monkeypatch):
     task = gan_task({"train.trainable": ("buckets.0.instances.1.",), "train.frozen_norm": True})
     first = {task.config.train.routing: lambda sizes, n, rng: torch.zeros(n, len(sizes), dtype=torch.int64)}
     monkeypatch.setattr(paths, "DRAWS", first)
-    monkeypatch.setitem(
-        rpgan.training.gan.DIVERSITY, task.config.loss.diversity, lambda task, rng: torch.zeros(())
-    )
+    monkeypatch.setitem(DIVERSITY, task.config.loss.diversity, lambda *_: [])
     before = {name: p.detach().clone() for name, p in task.raw.named_parameters()}
     assert all(loss.isfinite() for loss in step_of(task).values())
     assert all(torch.equal(p, before[name]) for name, p in task.raw.named_parameters())
@@ -459,7 +466,7 @@ def test_buckets_that_are_asleep_count_for_one_reading_and_not_for_the_other():
         with torch.no_grad():
             for other in first[1:]:
                 other.weight.copy_(first[0].weight + 0.1 * other.weight)
-        term = DIVERSITY[reading](task, step_rng(0, 1))
+        term = task._diversity(step_rng(0, 1))
         found[reading] = torch.autograd.grad(term, [i.weight for i in first], allow_unused=True)
     buckets = sum(len(bucket) > 1 for bucket in task.raw.buckets)
     drawn = [pair for pair in zip(*found.values(), strict=True) if pair[0] is not None]

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from rpgan import paths as path
+from rpgan.errors import UserError
 from rpgan.intervals import bracketed
 from rpgan.metrics.frechet import Moments, frechet_distance
 from rpgan.metrics.pathwise import PathFeatures
@@ -66,7 +67,9 @@ def left_after(bucket_sizes: Sequence[int], order: Sequence[Removal]) -> dict[in
 
 
 def kept_after(bucket_sizes: Sequence[int], order: Sequence[Removal], n: int) -> Kept:
-    """The instances that are left after the first n removals, for every bucket."""
+    """The instances that are left after the first n removals; raises UserError where n are not there."""
+    if not 0 <= n <= len(order):
+        raise UserError(f"{n} removals; expected 0 to {len(order)}, a share from 0 to 1 of them")
     gone = {(r.bucket, r.instance) for r in order[:n]}
     return {b: tuple(i for i in range(m) if (b, i) not in gone) for b, m in enumerate(bucket_sizes)}
 
@@ -160,14 +163,11 @@ class Curve:
 
     def losses(self) -> dict[str, dict[int, str]]:
         """What `over_whole` says of every way and count, as a page shows it."""
-        found = {
-            way: {count: self.over_whole(way, count) for count in sorted(rows)}
-            for way, rows in self.distances.items()
-        }
-        return {
-            way: {count: bracketed(loss.value, loss.interval) for count, loss in losses.items()}
-            for way, losses in found.items()
-        }
+        told: dict[str, dict[int, str]] = {way: {} for way in self.distances}
+        for way, count in [(way, count) for way, rows in self.distances.items() for count in sorted(rows)]:
+            loss = self.over_whole(way, count)
+            told[way][count] = bracketed(loss.value, loss.interval)
+        return told
 
     def free(self, way: str) -> int:
         """The largest of the counts up to which the loss surely stays below TOLERANCE, or 0.

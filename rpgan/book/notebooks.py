@@ -156,7 +156,7 @@ def _announce(
 def run_notebook(
     notebook: Path, profile: str = "book", parameters: Mapping[str, Any] | None = None, root: Path = CHECKOUT
 ) -> Receipt:
-    """Executes a notebook beside its source and stores the copy under `_build/executed/PROFILE`.
+    """Executes a notebook in the working directory and stores the copy under `_build/executed/PROFILE`.
 
     Raises UserError for wrong parameters before anything runs, and for a failing cell, which it names;
     the copy up to that cell is then kept as `NOTEBOOK.failed.ipynb`, and an earlier execution with its
@@ -181,7 +181,8 @@ def _execute(notebook: Path, output: Path, parameters: dict[str, Any]) -> None:
     import papermill
     from nbclient.exceptions import DeadKernelError
 
-    options: dict[str, Any] = {"kernel_name": "python3", "cwd": str(notebook.parent)}
+    # Where the command was given, so that relative paths mean the same to it and to the chapter.
+    options: dict[str, Any] = {"kernel_name": "python3", "cwd": str(Path.cwd())}
     options["progress_bar"] = {**PROGRESS, "desc": notebook.stem, "disable": None}
     options["extra_arguments"] = ["--IPKernelApp.log_level=50"]  # it warns about loopback TCP each time
     try:

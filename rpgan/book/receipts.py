@@ -85,8 +85,8 @@ def _checkpoints(root: Path, parameters: Mapping[str, Any]) -> list[Path]:
     found = [path for folder in folders for path in folder.rglob("*") if path.parent.name != "curves"]
     files = [path for path in found if path.name not in UNREAD]
     for value in parameters.values():
-        if isinstance(value, str) and Path(value).is_absolute():  # a checkpoint somewhere else
-            files += Path(value).glob("*.json")
+        if isinstance(value, str) and Path(value).is_absolute():  # a checkpoint somewhere else, or a run
+            files += [*Path(value).glob("*.json"), *Path(value, "best").glob("*.json")]
     return sorted({path for path in files if path.is_file()})
 
 

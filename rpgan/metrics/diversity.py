@@ -17,7 +17,7 @@ class LayerDiversity:
 
     ratio_mean: Tensor  # the paper's D: mean over routes of S_l/S_1
     ratio_std: Tensor  # standard deviation of those ratios over routes
-    zero_denominators: int  # routes left out of the two above because S_1 = 0
+    zero_denominators: int  # routes without a ratio: S_1 = 0, or all, where the first bucket has one instance
     ratio: Tensor  # robust D: ΣS_l/ΣS_1 over routes
     ratio_low: Tensor  # ends of its percentile bootstrap interval over routes
     ratio_high: Tensor
@@ -87,7 +87,7 @@ def layer_diversity(
     return LayerDiversity(
         ratio_mean=ratios.mean(0),
         ratio_std=ratios.std(0) if len(ratios) > 1 else torch.full_like(totals, torch.nan),
-        zero_denominators=int((corrected[:, 0] == 0).sum()),
+        zero_denominators=int((~(corrected[:, 0] > 0)).sum()),
         ratio=totals / totals[0],
         ratio_low=low,
         ratio_high=high,

@@ -54,8 +54,11 @@ class RandomPathGenerator(nn.Module):
         return path.sample(self.bucket_sizes, n, rng, allowed)
 
     def sample_latents(self, n: int, rng: torch.Generator) -> Float[Tensor, "n ..."] | None:
-        """Draws n Gaussian latents for a standard GAN; None where Z is constant."""
-        return torch.randn(n, *self.latent_shape, generator=rng) if self.latent is None else None
+        """Draws n Gaussian latents for a standard GAN, on the CPU; None where Z is constant."""
+        if self.latent is not None:
+            return None
+        weight = next(self.parameters(), torch.empty(0))
+        return torch.randn(n, *self.latent_shape, generator=rng).to(weight.dtype)
 
     def forward(
         self, paths: Int64[Tensor, "n n_buckets"], latents: Float[Tensor, "n ..."] | None = None

@@ -28,7 +28,8 @@ def randomize(
     `split` lists where buckets begin, from 0: `randomize(net, (0, 3, 6), 20)` makes three buckets, of layers
     0–2, 3–5 and 6 on. The first instance of a bucket is a copy of the original, the others are
     `reinitialised` or `perturbed` (weights plus a tenth of their standard deviation in noise). `latent_shape`
-    is that of the network's input without the batch, inferred from a first linear or convolutional layer.
+    is that of the network's input without the batch, inferred where the first layer is linear, or a
+    transposed convolution of a 1 × 1 input.
     With n_in = 1, `randomize(net, …)(paths, z)` equals `net(z)` bit for bit.
 
     A norm inside a bucket is replicated with its layers: in training, each copy normalises its own share of a
@@ -71,7 +72,7 @@ def _input_shape(module: nn.Sequential) -> tuple[int, ...]:
     first = next(layer for layer in module.modules() if not list(layer.children()))
     if isinstance(first, nn.Linear):
         return (first.in_features,)
-    if isinstance(first, nn.ConvTranspose2d | nn.Conv2d):
+    if isinstance(first, nn.ConvTranspose2d):  # customary for 1 × 1; another convolution takes any size
         return (first.in_channels, 1, 1)
     raise UserError(f"the first layer is a {type(first).__name__}; say latent_shape, the shape of one input")
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from rpgan.errors import UserError
@@ -9,7 +10,8 @@ from rpgan.sweep.run import Outcome, describe
 from rpgan.sweep.trial import Trial, run_trial
 
 # What a trial reads of its surroundings: workers get the values of the process that starts the sweep.
-FORWARDED = ("RPGAN_DATA", "RPGAN_BUILD", "OMP_NUM_THREADS")
+FOLDERS = {"RPGAN_DATA", "RPGAN_BUILD"}  # absolute there: workers run in other directories
+FORWARDED = (*FOLDERS, "OMP_NUM_THREADS")
 
 
 def on_ray(
@@ -52,10 +54,15 @@ def _connected(address: str) -> Any:
     import ray  # where it is missing, the command line names the extra that brings it
 
     variables = {name: os.environ[name] for name in FORWARDED if name in os.environ}
+    for name in FOLDERS & variables.keys():
+        variables[name] = str(Path(variables[name]).expanduser().absolute())
     dashboard = False if address == "local" else None  # a cluster has its own, or none
     try:
         ray.init(
-            address, runtime_env={"env_vars": variables}, log_to_driver=False, include_dashboard=dashboard
+            address,
+            runtime_env={"env_vars": variables},
+            log_to_driver=False,
+            include_dashboard=dashboard,
         )
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise UserError(

@@ -12,7 +12,7 @@ from rpgan.checkpoint import load_card, load_generator
 from rpgan.config import InversionConfig
 from rpgan.errors import UserError
 from rpgan.images import to_float, to_uint8
-from rpgan.models.generator import RandomPathGenerator, render
+from rpgan.models.generator import render
 from rpgan.models.inverter import Inverter, build_inverter, most_probable, read
 from rpgan.training.batches import step_rng
 from rpgan.training.classifier import one_cycle
@@ -31,7 +31,7 @@ class InversionTask:
         self.generator.to(memory_format=torch.channels_last)
         self.routes = self.generator.sample_paths(config.train.evaluate_n, step_rng(0, 0, EVALUATION))
         self.images = to_uint8(render(self.generator, self.routes))
-        _check_fit(config, self.generator, tuple(self.images.shape[1:]))
+        check_fit(config, self.generator.bucket_sizes, tuple(self.images.shape[1:]))
         self.model: Inverter = build_inverter(config, config.seed).to(fabric.device)
         self.model.to(memory_format=torch.channels_last)
         optimizer = torch.optim.AdamW(
@@ -91,8 +91,9 @@ class InversionTask:
         return about | {"error_of_chance": chance}
 
 
-def _check_fit(config: InversionConfig, generator: RandomPathGenerator, shape: tuple[int, ...]) -> None:
-    got, expected = (config.bucket_sizes, config.image_shape), (generator.bucket_sizes, shape)
+def check_fit(config: InversionConfig, bucket_sizes: tuple[int, ...], image_shape: tuple[int, ...]) -> None:
+    """Raises UserError for classifiers of other buckets or images than those of their generator."""
+    got, expected = (config.bucket_sizes, config.image_shape), (bucket_sizes, image_shape)
     if got != expected:
         raise UserError(
             f"bucket_sizes, image_shape = {got}; expected {expected}, those of {config.generator}"

@@ -18,7 +18,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from tqdm import tqdm
 
-from rpgan.checkpoint import save_checkpoint
+from rpgan.checkpoint import satisfies, save_checkpoint
 from rpgan.config import Config, GanConfig
 from rpgan.errors import UserError
 from rpgan.files import replacing
@@ -71,6 +71,8 @@ def train(
             claim(directory, config, task.source)
         if run.step < config.train.steps:
             run.follow(load(run.step, config.train.steps))
+        elif fabric.is_global_zero and not satisfies(directory / "last", config):
+            run.end()  # of a training that is to end where it was saved
     return directory / "best"
 
 
@@ -110,6 +112,11 @@ class Run:
                 if due["save"]:
                     self._save()
                 started = time.perf_counter()
+
+    def end(self) -> None:
+        """Scores and keeps the state where the training stands as its last one."""
+        self._evaluate()
+        self._save()
 
     def _rhythm(self) -> dict[str, int]:
         return {
