@@ -9,6 +9,7 @@ import yaml
 
 from rpgan.errors import UserError
 from rpgan.intervals import SURE
+from rpgan.places import home
 from rpgan.results import Measured
 
 JUDGED = ("reproduced", "same order", "partly", "undecided", "not reproduced")
@@ -162,6 +163,11 @@ def _readings(rules: Mapping[str, Any], measured: Measured) -> list[tuple[Any, i
     if measured.interval is not None and rules.keys() <= set(BOUNDS):
         return [(value, 1) for value in (measured.value, *measured.interval)]
     return [(measured.value, 1)]
+
+
+def published_values(root: Path | None = None) -> dict[str, Any]:
+    """What the paper reports by claim, from the ledger of a checkout, for chapters that show it."""
+    return {c.id: c.published for c in load_ledger((root or home()) / "book" / "claims.yml").claims}
 
 
 def load_ledger(path: Path) -> Ledger:

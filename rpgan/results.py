@@ -141,11 +141,12 @@ def show_value(result: Result, digits: int = 4) -> str:
     return text if result.interval is None else f"{text} [{show(result.interval, digits)}]"
 
 
-def show_measured(measured: Measured) -> str:
-    """Returns a result with its unit, interval, sample size and any changed parameter."""
-    text = show_value(measured)
-    notes = [f"n = {measured.n:,}"] if measured.n is not None else []
-    notes += [f"{name} = {value}" for name, value in measured.changed.items()]
+def show_measured(result: Result) -> str:
+    """Returns a result with its unit, interval, sample size and, of a stored one, any changed parameter."""
+    text = show_value(result)
+    notes = [f"n = {result.n:,}"] if result.n is not None else []
+    changed = result.changed if isinstance(result, Measured) else {}
+    notes += [f"{name} = {value}" for name, value in changed.items()]
     return f"{text} ({'; '.join(notes)})" if notes else text
 
 

@@ -269,7 +269,7 @@ def test_what_the_paper_published_counts_for_chapters_that_show_it_and_its_rules
     claims = tmp_path / "book" / "claims.yml"
     claims.parent.mkdir()
     text = (places.CHECKOUT / "book" / "claims.yml").read_text(encoding="utf-8")
-    showing = write_notebook(tmp_path, "01_x", PARAMETERS, 'load_ledger("claims.yml")')
+    showing = write_notebook(tmp_path, "01_x", PARAMETERS, "published_values()")
     other = write_notebook(tmp_path, "02_y", PARAMETERS)
 
     def drafts(written: str) -> list[receipts.Receipt]:

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from rpgan.errors import UserError
-from rpgan.metrics.sobol import estimate, exact
+from rpgan.metrics import sobol
+from rpgan.metrics.sobol import exact
 
 SIZES = (4, 3, 5)
 
@@ -28,6 +29,11 @@ def mixed(paths: torch.Tensor) -> torch.Tensor:
     table = torch.randn(*SIZES, 6, generator=rng(3), dtype=torch.float64) + 100
     table = table + 2 * torch.randn(1, SIZES[1], 1, 6, generator=rng(4), dtype=torch.float64)
     return table[paths[:, 0], paths[:, 1], paths[:, 2]]
+
+
+def estimate(statistic, sizes, n, rng, n_resamples=1_000, level=0.95):
+    values = torch.stack([statistic(sample) for sample in sobol.design(sizes, n, rng)])
+    return sobol.estimated(values, sobol.resampling_counts(n, n_resamples, rng), level)
 
 
 def test_additive_functions_have_no_interaction():
@@ -76,6 +82,12 @@ def test_estimates_of_pure_interaction():
     result = estimate(parity, (2, 2, 3), 5_000, rng(), n_resamples=2).value
     torch.testing.assert_close(result.first, torch.zeros(3, dtype=torch.float64), rtol=0, atol=0.05)
     assert result.pairs[0, 1].item() == pytest.approx(1, abs=0.08) and result.total[2] == 0
+
+
+def test_the_pair_that_interacts_most_is_found():
+    pair = estimate(parity, (2, 2, 3), 1_000, rng(), n_resamples=100).largest_pair()
+    assert (pair["bucket"], pair["with"]) == (1, 2)
+    assert pair["95 % from"] < 1 < pair["to"] and pair["share"] == pytest.approx(1, abs=0.2)
 
 
 def test_intervals_hold_the_truth_about_as_often_as_they_say():

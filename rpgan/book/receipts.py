@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from rpgan.ledger import load_ledger
+from rpgan.ledger import published_values
 from rpgan.places import CHECKOUT, build_root, data_root, runs_root
 from rpgan.results import check_profile, results_path, versions
 
@@ -104,9 +104,9 @@ def altered(
 
 def _published(notebook: Path, root: Path) -> str:
     """Hash of the paper's values, for a chapter that shows them beside its own; rules do not count."""
-    if "load_ledger" not in notebook.read_text(encoding="utf-8"):
+    if "published_values" not in notebook.read_text(encoding="utf-8"):
         return _told({})
-    return _told({c.id: c.published for c in load_ledger(root / "book" / "claims.yml").claims})
+    return _told(published_values(root))
 
 
 def _data(profile: str) -> str:

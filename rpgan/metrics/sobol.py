@@ -41,6 +41,16 @@ class Estimate:
     high: Indices
     resampled: Indices  # one for each bootstrap sample, along a first dimension
 
+    def largest_pair(self) -> dict[str, float]:
+        """The two buckets that interact most, counted from 1, and their share with its interval.
+
+        The largest of several estimates is rather too large. All but the buckets are NaN for a constant.
+        """
+        shares = (self.value.pairs, self.low.pairs, self.high.pairs)
+        i, j = divmod(int(self.value.pairs.argmax()), len(self.value.pairs))
+        share, low, high = (float(pairs[i, j]) for pairs in shares)
+        return {"bucket": i + 1.0, "with": j + 1.0, "share": share, "95 % from": low, "to": high}
+
 
 def exact(statistic: Statistic, bucket_sizes: Sequence[int]) -> Indices:
     """Indices from the enumeration of every path: the reference, for generators of few paths."""
@@ -52,23 +62,6 @@ def exact(statistic: Statistic, bucket_sizes: Sequence[int]) -> Indices:
     others = torch.stack([_closed(table, set(buckets) - {i}) for i in buckets])
     variance = _closed(table, set(buckets))
     return _indices(variance, closed.diagonal(), variance - others, closed)
-
-
-def estimate(
-    statistic: Statistic,
-    bucket_sizes: Sequence[int],
-    n: int,
-    rng: torch.Generator,
-    n_resamples: int = 1_000,
-    level: float = 0.95,
-) -> Estimate:
-    """Indices from n·(2b + 2) paths, for b buckets, with bootstrap intervals over the n rows: see `design`.
-
-    Raises UserError for fewer than two rows.
-    """
-    plan = design(bucket_sizes, n, rng)
-    values = torch.stack([statistic(sample) for sample in plan])
-    return estimated(values, resampling_counts(n, n_resamples, rng), level)
 
 
 def design(bucket_sizes: Sequence[int], n: int, rng: torch.Generator) -> Int64[Tensor, "samples n b"]:
