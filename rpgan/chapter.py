@@ -80,7 +80,10 @@ def settings(namespace: Mapping[str, Any], chapter: str, **own: Mapping[str, Any
 
 
 def checked(name: str, value: Any, types: tuple[type, ...]) -> Any:
-    """Returns the value if it has one of the types; an int serves as a float, a bool only as itself."""
+    """Returns the value if it has one of the types; an int serves as a float, a bool only as itself.
+
+    Raises UserError for any other.
+    """
     if type(value) in types:
         return value
     if type(value) is int and float in types:

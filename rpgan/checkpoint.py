@@ -108,7 +108,7 @@ def load_config(name: str | Path) -> Config:
 
 
 def load_card(name: str | Path) -> dict[str, Any]:
-    """Reads a checkpoint's card by name or directory."""
+    """Reads a checkpoint's card by name or directory; raises UserError without a whole one."""
     path = find(name) / CARD
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
@@ -124,7 +124,7 @@ def load_card(name: str | Path) -> dict[str, Any]:
 
 
 def describe(name: str) -> str:
-    """Returns one line about a checkpoint: its step, parameters, size, scores."""
+    """Returns a line about a checkpoint: step, parameters, size, scores; raises UserError where one lacks."""
     card = load_card(name)
     try:
         scores = ", ".join(f"{score['name']} {score['value']:.4g}" for score in card.get("scores", []))
@@ -132,7 +132,9 @@ def describe(name: str) -> str:
         size, millions = card["storage"]["bytes"] / 1e6, card["parameters"] / 1e6
         made = f"step {kept_step(card):<16}  {millions:6.2f} M  {size:5.1f} MB"
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise UserError(f"the card of {name} lacks an entry or has a wrong one ({error!r})") from None
+        raise UserError(
+            f"the card of {name} lacks an entry or has a wrong one ({error!r}); restore or export it anew"
+        ) from None
     return f"{name:<22} {made}  {scores}"
 
 
@@ -194,7 +196,9 @@ def _load(name: str | Path, kind: type) -> tuple[Any, dict[str, Tensor]]:
     try:
         return config, load_tensors(weights)
     except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:  # dtypes torch lacks
-        raise UserError(f"{directory / WEIGHTS} is not a safetensors file ({error})") from None
+        raise UserError(
+            f"{directory / WEIGHTS} is not a safetensors file ({error}); restore it, or train anew"
+        ) from None
 
 
 LOADERS: dict[type, Callable[[str | Path], nn.Module]] = {

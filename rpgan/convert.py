@@ -54,7 +54,10 @@ def convert(source: Path, params: Path, out: Path) -> None:
 
 
 def translate(tensors: dict[str, Tensor], arguments: Arguments) -> Converted:
-    """Maps the authors' tensors onto ours, every one of them; sizes come from the tensors."""
+    """Maps the authors' tensors onto ours, every one of them; sizes come from the tensors.
+
+    Raises UserError for a model that is not known, and for a tensor that is missing, left over or misshapen.
+    """
     model = arguments.get("model")
     if not isinstance(model, str) or model not in MODELS:
         why = " (which the released code cannot run)" if model in BROKEN else ""
@@ -110,7 +113,9 @@ def assemble(converted: Converted) -> RandomPathGenerator:
     try:
         generator.load_state_dict(state, assign=True)
     except RuntimeError as error:
-        raise UserError(f"the tensors do not fit each other: {_line(error)}") from None
+        raise UserError(
+            f"the tensors do not fit each other: {_line(error)}; expected a whole generator: fetch it again"
+        ) from None
     return generator.eval()
 
 

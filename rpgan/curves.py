@@ -58,7 +58,7 @@ def keep_curve(run: Path, checkpoint: Path) -> Path:
 
 
 def thin(log: list[dict[str, Any]], card: Mapping[str, Any]) -> Curve:
-    """Returns the curve of a log's entries, which must be of the training that the card describes."""
+    """Returns the curve of a log's entries; raises UserError unless they are of the card's training."""
     until = card["config"]["train"]["steps"]
     scored = {entry["step"]: entry["scores"] for entry in log if "scores" in entry and entry["step"] <= until}
     stated = card["scores"][0]

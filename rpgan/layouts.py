@@ -29,7 +29,7 @@ class Source:
     taken: set[str] = field(default_factory=set)
 
     def take(self, key: str) -> Tensor:
-        """Returns a tensor that must be there."""
+        """Returns a tensor; raises UserError where it is not there."""
         if key not in self.tensors:
             remedy = "take the whole file and the arguments that belong to it"
             raise UserError(f"no tensor {key!r}; expected one in a generator {self.model!r}; {remedy}")
@@ -41,7 +41,7 @@ class Source:
         return {f"{ours}.{name}": self.take(f"{theirs}.{name}") for name in names}
 
     def drop_alias(self, alias: str, original: str) -> None:
-        """Drops a module that is stored twice, after checking that both hold the same bits."""
+        """Drops a module that is stored twice; raises UserError where the two do not hold the same bits."""
         for name in AFFINE:
             if not torch.equal(self.take(f"{alias}.{name}"), self.take(f"{original}.{name}")):
                 raise UserError(
@@ -50,7 +50,7 @@ class Source:
                 )
 
     def shape(self, key: str, ndim: int) -> tuple[int, ...]:
-        """Returns the shape of a tensor that must have that many dimensions, none of them empty."""
+        """Returns a tensor's shape; raises UserError unless it has that many dimensions, none empty."""
         shape = tuple(self.take(key).shape)
         if len(shape) != ndim or 0 in shape:
             raise UserError(f"{key} has the shape {shape}; expected {ndim} dimensions, none of them 0")

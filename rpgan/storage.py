@@ -56,10 +56,14 @@ def fill(build: Callable[[], Any], config: Config, state: dict[str, Tensor], nam
         typed = {k: v.to(wanted[k], copy=True) if k in wanted else v for k, v in state.items()}
         model.load_state_dict(typed, assign=True)
     except UserError as error:
-        raise UserError(f"the card of {name} describes no network: {error}") from None
+        raise UserError(
+            f"the card of {name} describes no network: {error}; restore the card, or train anew"
+        ) from None
     except (RuntimeError, ValueError, TypeError, LookupError, ArithmeticError) as error:
         reason = " ".join(str(error).split())[:500]
-        raise UserError(f"the weights of {name} do not fit its card: {reason}") from None
+        raise UserError(
+            f"the weights of {name} do not fit its card: {reason}; restore both, or train anew"
+        ) from None
     return model.eval()
 
 

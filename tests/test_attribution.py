@@ -249,7 +249,7 @@ def test_what_is_left_to_the_last_buckets_has_an_interval() -> None:
 
 
 def test_unknown_properties_are_named() -> None:
-    with pytest.raises(UserError, match="no property hue; measured: f"):
+    with pytest.raises(UserError, match="no property hue; expected some of f"):
         at.centre(attributed(additive(sobol.design((2, 2, 2), 5, rng()))), ["hue"])
 
 

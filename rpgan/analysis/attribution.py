@@ -46,7 +46,7 @@ class Attribution:
     def of(self, names: Sequence[str]) -> "Attribution":
         """The same with some of the properties only, in this order; raises UserError for an unknown one."""
         if unknown := [name for name in names if name not in self.estimates]:
-            raise UserError(f"no property {', '.join(unknown)}; measured: {', '.join(self.names)}")
+            raise UserError(f"no property {', '.join(unknown)}; expected some of {', '.join(self.names)}")
         chosen = {n: self.values[n] for n in names}, {n: self.estimates[n] for n in names}
         return Attribution(*chosen)
 

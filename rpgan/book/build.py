@@ -49,7 +49,10 @@ def book(
 
 
 def stage(profile: str = "book", root: Path = CHECKOUT) -> Path:
-    """Returns a fresh tree of the repository's relative paths: notebooks executed, pages generated."""
+    """Returns a fresh tree of the repository's relative paths: notebooks executed, pages generated.
+
+    Raises UserError without a checkout, and for a chapter that was not executed as it is today.
+    """
     if not (root / "_toc.yml").exists():
         raise UserError(f"{root} holds no book; run from a checkout, installed with pip install -e")
     receipts = {path.stem: current_receipt(profile, path, root) for path in notebooks.chapters(root)}

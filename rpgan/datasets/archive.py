@@ -48,7 +48,9 @@ class Folder:
         try:
             return (self.path / name).read_bytes()
         except OSError as error:
-            raise UserError(f"cannot read {self.path / name}: {error.strerror}") from error
+            raise UserError(
+                f"cannot read {self.path / name}: {error.strerror}; expected an image: mend or remove it"
+            ) from error
 
     def _walk(self) -> Iterator[Entry]:
         seen = {os.path.realpath(self.path)}  # a link to a folder above would not end

@@ -44,7 +44,10 @@ def load_colored(
     image_shape: tuple[int, ...],
     split: str,
 ) -> ColoredDigits:
-    """Loads digits and draws a uniform hue for each, which depends on its index and split alone."""
+    """Loads digits and draws a uniform hue for each, which depends on its index and split alone.
+
+    Raises UserError for an image shape without three channels, and as `load_digits` does.
+    """
     if image_shape[0] != 3:
         raise UserError(f"image_shape = {image_shape} for coloured digits; expected 3 channels")
     digits = load_digits(data, (1, *image_shape[1:]), split)

@@ -83,7 +83,7 @@ def load_folder(data: DataConfig, image_shape: tuple[int, ...], split: str) -> I
 
 
 def resolve(path: str) -> Path:
-    """Returns the path as given where it exists, else below the data root."""
+    """Returns the path as given where it exists, else below the data root; raises UserError for none."""
     if not path:
         raise UserError("data.path is empty; expected a folder or a .zip of images: --set data.path=PATH")
     given = Path(path).expanduser()

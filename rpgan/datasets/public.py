@@ -73,7 +73,10 @@ def download_cifar10(image_shape: tuple[int, ...], split: str) -> MemoryImages:
 
 
 def download_celeba(image_shape: tuple[int, ...], split: str) -> Pictures:
-    """Loads CelebA from torchvision's folder under `<root>/raw`, downloading it there (aligned, 178×218)."""
+    """Loads CelebA from torchvision's folder under `<root>/raw`, downloading it there (aligned, 178×218).
+
+    Raises UserError, with what to fetch by hand, where the download fails.
+    """
     from torchvision.datasets import CelebA
 
     try:
@@ -89,7 +92,7 @@ def download_celeba(image_shape: tuple[int, ...], split: str) -> Pictures:
 def read_lsun(image_shape: tuple[int, ...], split: str) -> Pictures:
     """Loads LSUN bedroom from LMDB folders under `<root>/raw/lsun`, which torchvision reads but cannot fetch.
 
-    The published validation set serves as the test split.
+    The published validation set serves as the test split. Raises UserError where the folder is not there.
     """
     from torchvision.datasets import LSUN
 

@@ -57,7 +57,7 @@ class Sprites:
 
 
 def load_sprites(data: DataConfig, image_shape: tuple[int, ...], split: str) -> Sprites:
-    """Loads 1,048,576 training or 65,536 other test sprites, of any square size with 3 channels."""
+    """Loads 1,048,576 training or 65,536 other test sprites; UserError but for squares of 3 channels."""
     channels, height, width = image_shape
     if channels != 3 or height != width:
         raise UserError(f"image_shape = {image_shape} for sprites; expected 3 channels and a square")
@@ -69,6 +69,7 @@ def factors_of(indices: Int[Tensor, " n"]) -> Int[Tensor, "n 7"]:
     """Returns the factor indices of sprites: a bijection of the COMBINATIONS indices that looks random.
 
     Each round, an odd multiple modulo a power of two and a shift, can be undone, hence so can all of them.
+    Raises UserError for an index outside.
     """
     bits = COMBINATIONS.bit_length() - 1
     if indices.numel() and (indices.min() < 0 or indices.max() >= COMBINATIONS):

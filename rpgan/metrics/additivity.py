@@ -44,7 +44,7 @@ def _restore_weights(generator: RandomPathGenerator, rng: torch.Generator) -> No
 def before_tanh(
     generator: RandomPathGenerator, routes: Int64[Tensor, "n b"], latents: Float[Tensor, "n ..."] | None
 ) -> Float[Tensor, "n ..."]:
-    """What the last Tanh is given; it cannot be had from the images, where Tanh saturates."""
+    """What the last Tanh is given, before it saturates; raises UserError where there is none."""
     tanh = [module for module in generator.links[-1].modules() if isinstance(module, nn.Tanh)]
     if not tanh:
         raise UserError(f"the generator ends in {type(generator.links[-1]).__name__}; expected a Tanh")

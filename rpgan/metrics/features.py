@@ -79,7 +79,7 @@ def project_classifier(name: str, device: str) -> Extractor:
     """Last hidden layer of one of this project's own classifiers, for images of its shape.
 
     Images that were padded to a larger size (MNIST at 32 pixels) are cropped back to it; of coloured images a
-    classifier of grey ones sees the brightest channel at every position.
+    classifier of grey ones sees the brightest channel at every position. Other images raise UserError.
     """
     from rpgan.checkpoint import load_card, load_classifier
 
