@@ -38,8 +38,8 @@ def profile(
     for given in (values, values if per is None else per):
         if given.shape != values.shape or not given.isfinite().all() or bool((given < 0).any()):
             raise UserError(
-                f"a profile of values of shape {tuple(given.shape)}, some negative or not finite, or of another "
-                f"shape than {tuple(values.shape)}; expected distances, as many of both kinds"
+                f"a profile of values of shape {tuple(given.shape)}, some negative or not finite, or of "
+                f"another shape than {tuple(values.shape)}; expected distances, as many of both kinds"
             )
     if bool((values.sum(1) == 0).all()) or (per is not None and bool((per.sum(1) == 0).any())):
         raise UserError("a profile of layers that change nothing; expected at least one that does")

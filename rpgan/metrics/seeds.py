@@ -105,8 +105,8 @@ def deviation_from_least(mean: float, least: float, n: int) -> tuple[float, floa
 
     The least L of n standard normal values has E Lᵏ = n ∫ xᵏ φ(x) (1 − Φ(x))ⁿ⁻¹ dx, e.g. E L = −1.54 for
     ten. It lies below their mean by a distance of variance Var L − 1/n; the degrees of freedom are those of
-    a deviation that is as uncertain (five for ten values, where the values themselves would give nine). Raises
-    UserError for one value, and for a least above the mean.
+    a deviation that is as uncertain (five for ten values, where the values themselves would give nine).
+    Raises UserError for one value, and for a least above the mean.
     """
     from scipy.stats import norm
 
