@@ -8,7 +8,7 @@ from torch import nn
 
 from rpgan.analysis import incremental
 from rpgan.analysis.class_map import ClassMap, class_map
-from rpgan.analysis.incremental import Reader
+from rpgan.analysis.incremental import DigitReader
 from rpgan.config import GeneratorConfig
 from rpgan.errors import UserError
 from rpgan.metrics.features import Extractor
@@ -49,7 +49,7 @@ def reader():
     with torch.no_grad():
         head.weight.copy_(torch.tensor([[-1.0], [0.0], [1.0]]))
         head.bias.copy_(torch.tensor([0.25, 0.0, -0.75]))
-    return Reader(Extractor("brightness", lambda images: images.flatten(1).mean(1, keepdim=True)), head)
+    return DigitReader(Extractor("brightness", lambda images: images.flatten(1).mean(1, keepdim=True)), head)
 
 
 def test_kinds_part_all_paths_by_their_new_instances(after, rng):

@@ -20,7 +20,7 @@ SMALL = GeneratorConfig(
 
 
 def rows():
-    return {name: model.protocol(EXPERIMENTS[name], n) for name, n in model.IMAGES.items()}
+    return {name: model.setup(EXPERIMENTS[name], n) for name, n in model.IMAGES.items()}
 
 
 def test_experiments_are_table_1():

@@ -53,7 +53,7 @@ def linear():
 
 
 def yardstick(features):
-    return noise.Yardstick(FEATURES, Moments(features), "no images")
+    return noise.Ruler(FEATURES, Moments(features), "no images")
 
 
 def state(generator):
@@ -197,7 +197,7 @@ def test_damage_grows_with_the_noise(twin, rng):
 def test_damage_is_what_its_parts_say(twin, rng):
     trials = sample_trials(twin, 2, 3, rng)
     real = Moments(torch.rand(9, 3, generator=rng))
-    found = noise.damage(twin, trials, torch.full((4, 1), 0.5), noise.Yardstick(FEATURES, real, ""))
+    found = noise.damage(twin, trials, torch.full((4, 1), 0.5), noise.Ruler(FEATURES, real, ""))
     images = perturbed_images(twin, 2, 0.5, trials)
     moved = (FEATURES(images[1]) - FEATURES(trials.clean[1])).norm(dim=1).mean()
     assert float(found.changes["semantic"][2, 0, 1]) == pytest.approx(float(moved), rel=1e-5)
@@ -257,7 +257,7 @@ def test_exchanges_are_means_over_pairs_corrected_for_the_bucket_size(rng):
 
 def test_real_images_come_with_their_features():
     config = resolve("colored-mnist-gan", "smoke")
-    found = noise.Yardstick.load(config, "pixels", 30, 0)
+    found = noise.Ruler.load(config, "pixels", 30, 0)
     images = load_dataset(config.data, (3, 32, 32), "train").__getitems__(range(30))[0]
     assert found.real.n == 30 and "MNIST" in found.about
     real, inverted = (found.distance(found.extractor(x)) for x in (images, 255 - images))
@@ -371,7 +371,7 @@ def test_images_and_passes_are_told_beforehand(twin, rng):
         return images.mean((2, 3))
 
     counting = Extractor("counting", mean)
-    measure = noise.Yardstick(counting, Moments(torch.rand(9, 3, generator=rng)), "no images")
+    measure = noise.Ruler(counting, Moments(torch.rand(9, 3, generator=rng)), "no images")
     trials, groups = sample_trials(twin, 3, 2, rng), varied_groups(routed, 5, 2, rng)
     noise.damage(twin, trials, torch.full((4, 3), 0.5), measure)
     swept = sum(passes)
@@ -400,7 +400,7 @@ def test_an_exchange_changes_one_entry_of_every_path(rng):
 def test_variations_are_as_far_as_own_samples_and_not_as_the_twins(twin, real, rng):
     """A path with another instance is a path: whatever the generator, the ratio is 1 but for chance."""
     routed = build_generator(CONFIG, seed=2).eval()
-    trials, measure = sample_trials(twin, 8, 25, rng), noise.Yardstick(FEATURES, real, "")
+    trials, measure = sample_trials(twin, 8, 25, rng), noise.Ruler(FEATURES, real, "")
     groups = varied_groups(routed, 5, 2, rng)
     found = noise.compare(twin, trials, routed, groups, measure, rng)
     assert found.varied.shape == (4, 4) and found.own.shape == (4,)

@@ -67,7 +67,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Reader:
+class DigitReader:
     """A classifier that reads images, or what a generator makes along paths."""
 
     extractor: Extractor  # its last hidden layer
@@ -89,9 +89,9 @@ class Reader:
         return self.read(to_uint8(render(generator, routes)))
 
 
-def load_reader(name: str = "mnist-cnn", device: str = "cpu") -> Reader:
+def load_reader(name: str = "mnist-cnn", device: str = "cpu") -> DigitReader:
     """Loads one of this project's classifiers as a reader."""
-    return Reader(load_extractor(name, device), load_classifier(name).head)
+    return DigitReader(load_extractor(name, device), load_classifier(name).head)
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Comparison:
 
 
 def compare(
-    generators: Mapping[str, RandomPathGenerator], reader: Reader, n: int, rng: torch.Generator
+    generators: Mapping[str, RandomPathGenerator], reader: DigitReader, n: int, rng: torch.Generator
 ) -> Comparison:
     """Looks along n paths of every kind at the generators that `Comparison` names."""
     first, extended = generators["first stage"], generators["extended"]

@@ -19,7 +19,7 @@ from rpgan.overrides import flatten
 
 
 @dataclass(frozen=True)
-class Protocol:
+class Setup:
     """One row of Table 1."""
 
     size: int  # pixels
@@ -31,18 +31,18 @@ class Protocol:
 
 
 TABLE_1 = {
-    "cifar10-rpgan": Protocol(32, 5, 40, 5, 64, 2048.0),
-    "anime-rpgan": Protocol(64, 6, 20, 1, 32, 2970.0),
-    "lsun-rpgan": Protocol(128, 7, 20, 1, 16, 420.0),
+    "cifar10-rpgan": Setup(32, 5, 40, 5, 64, 2048.0),
+    "anime-rpgan": Setup(64, 6, 20, 1, 32, 2970.0),
+    "lsun-rpgan": Setup(128, 7, 20, 1, 16, 420.0),
 }  # as published in version 2
 ENUMERABLE = 20_000  # paths whose images are compared one by one
 IMAGES = {"cifar10-rpgan": 50_000, "anime-rpgan": 21_551, "lsun-rpgan": 3_033_042}  # of the data sets
 
 
-def protocol(config: GanConfig, n_images: int) -> Protocol:
+def setup(config: GanConfig, n_images: int) -> Setup:
     """Reads a row of Table 1 off an experiment."""
     sizes = config.generator.bucket_sizes
-    return Protocol(
+    return Setup(
         size=config.generator.image_shape[1],
         buckets=len(sizes),
         n_in=sizes[0],
@@ -52,7 +52,7 @@ def protocol(config: GanConfig, n_images: int) -> Protocol:
     )
 
 
-def equals_table_1(rows: Mapping[str, Protocol]) -> bool:
+def equals_table_1(rows: Mapping[str, Setup]) -> bool:
     """Whether sizes, buckets, instances, D steps and batches are the paper's; coverage is not compared."""
     return all(
         replace(row, coverage=0.0) == replace(TABLE_1[name], coverage=0.0) for name, row in rows.items()

@@ -26,7 +26,7 @@ KINDS = ("total", "color", "semantic")
 
 
 @dataclass(frozen=True)
-class Yardstick:
+class Ruler:
     """What images are measured with: features, and the real images of an experiment in them."""
 
     extractor: Extractor
@@ -34,7 +34,7 @@ class Yardstick:
     about: str  # which real images
 
     @classmethod
-    def load(cls, config: GanConfig, features: str, n: int, seed: int, device: str = "cpu") -> "Yardstick":
+    def load(cls, config: GanConfig, features: str, n: int, seed: int, device: str = "cpu") -> "Ruler":
         """Loads an extractor, and n real images or the reference file (see references.find_reference)."""
         network = load_extractor(features, device)
         shape = config.generator.image_shape
@@ -65,7 +65,7 @@ def damage(
     generator: RandomPathGenerator,
     trials: Trials,
     alphas: Float[Tensor, "layers levels"],
-    yardstick: Yardstick,
+    ruler: Ruler,
     with_ratios: bool = False,
 ) -> Damage:
     """Measures noise of several levels in each layer: total, in colours, in features, and from real images.
@@ -73,42 +73,42 @@ def damage(
     The semantic change is the Euclidean distance of features, and the Fréchet distance is taken in them too,
     of the images of all draws at once: of a mixture of disturbed generators, not of each.
     """
-    before = Seen.of(trials.clean.flatten(0, 1), yardstick.extractor)
+    before = Observed.of(trials.clean.flatten(0, 1), ruler.extractor)
     by_draw = trials.clean.shape[:2]
-    clean = yardstick.jackknifed(before.features.unflatten(0, by_draw)) if with_ratios else None
+    clean = ruler.jackknifed(before.features.unflatten(0, by_draw)) if with_ratios else None
     ratios = torch.zeros(3, *alphas.shape, dtype=torch.float64)
     changes = torch.zeros(len(KINDS), *alphas.shape, len(trials.seeds), dtype=torch.float64)
     frechet = torch.zeros(alphas.shape, dtype=torch.float64)
     for layer, row in enumerate(alphas.tolist()):
         for level, alpha in enumerate(row):
             images = perturbed_images(generator, layer, alpha, trials)
-            after = Seen.of(images.flatten(0, 1), yardstick.extractor)
+            after = Observed.of(images.flatten(0, 1), ruler.extractor)
             changes[:, layer, level] = before.apart(after).unflatten(1, by_draw).mean(-1)
-            noisy = yardstick.jackknifed(after.features.unflatten(0, by_draw)) if clean else None
-            frechet[layer, level] = noisy.whole if noisy else yardstick.distance(after.features)
+            noisy = ruler.jackknifed(after.features.unflatten(0, by_draw)) if clean else None
+            frechet[layer, level] = noisy.whole if noisy else ruler.distance(after.features)
             if clean and noisy:  # of the same latents, draw by draw
                 ratio, ends = noisy.over(clean)
                 ratios[:, layer, level] = torch.tensor([ratio, *ends])
     by_kind = dict(zip(KINDS, changes, strict=True))
-    undisturbed = clean.whole if clean else yardstick.distance(before.features)
+    undisturbed = clean.whole if clean else ruler.distance(before.features)
     return Damage(alphas, by_kind, frechet, undisturbed, ratios if clean else None)
 
 
 @dataclass(frozen=True)
-class Seen:
+class Observed:
     """Images with their features, which take the longest and are computed once."""
 
     images: Tensor  # uint8 (n, c, h, w)
     features: Tensor  # float32 (n, d)
 
     @classmethod
-    def of(cls, images: Tensor, extractor: Extractor) -> "Seen":
+    def of(cls, images: Tensor, extractor: Extractor) -> "Observed":
         return cls(images, extractor(images))
 
-    def __getitem__(self, rows: Tensor) -> "Seen":
-        return Seen(self.images[rows], self.features[rows])
+    def __getitem__(self, rows: Tensor) -> "Observed":
+        return Observed(self.images[rows], self.features[rows])
 
-    def apart(self, other: "Seen") -> Float[Tensor, "kinds n"]:
+    def apart(self, other: "Observed") -> Float[Tensor, "kinds n"]:
         """Changes of every kind, image by image: root mean square, Hellinger distance, Euclidean distance."""
         semantic = (self.features.double() - other.features.double()).norm(dim=1)
         pair = (self.images, other.images)
@@ -137,7 +137,7 @@ def _pair_means(
     images: UInt8[Tensor, "routes k c h w"], extractor: Extractor
 ) -> Float[Tensor, "kinds routes"]:
     n, k = images.shape[:2]
-    seen, rows = Seen.of(images.flatten(0, 1), extractor), torch.arange(n * k).view(n, k)
+    seen, rows = Observed.of(images.flatten(0, 1), extractor), torch.arange(n * k).view(n, k)
     pairs = [seen[rows[:, i]].apart(seen[rows[:, j]]) for i, j in combinations(range(k), 2)]
     return torch.stack(pairs).mean(0)
 
@@ -201,7 +201,7 @@ def compare(
     trials: Trials,
     routed: RandomPathGenerator,
     groups: Mapping[int, UInt8[Tensor, "routes k c h w"]],
-    yardstick: Yardstick,
+    ruler: Ruler,
     rng: torch.Generator,
     factors: tuple[float, ...] = (1.0,),
     sets: int = 4,
@@ -212,12 +212,12 @@ def compare(
     mean over buckets. How far from the real images an exchange leads is seen from as many variations of each
     bucket, in some independent sets, beside as many of RPGAN's own samples.
     """
-    exchange = exchange_changes(groups, routed.bucket_sizes, yardstick.extractor)
+    exchange = exchange_changes(groups, routed.bucket_sizes, ruler.extractor)
     target = float(exchange["total"].mean())
     alphas = [equal_damage_alphas(twin, trials, factor * target, pixel_change) for factor in factors]
-    found = damage(twin, trials, torch.stack(alphas, dim=1), yardstick, with_ratios=True)
+    found = damage(twin, trials, torch.stack(alphas, dim=1), ruler, with_ratios=True)
     n = trials.clean.flatten(0, 1).shape[0]
-    far, near = distances_of_sets(routed, yardstick, n, sets, rng)
+    far, near = distances_of_sets(routed, ruler, n, sets, rng)
     return Comparison(factors, found, exchange, far, near, n)
 
 
@@ -237,12 +237,12 @@ def images_needed(
 
 
 def distances_of_sets(
-    generator: RandomPathGenerator, yardstick: Yardstick, n: int, sets: int, rng: torch.Generator
+    generator: RandomPathGenerator, ruler: Ruler, n: int, sets: int, rng: torch.Generator
 ) -> tuple[Float[Tensor, "sets buckets"], Float[Tensor, " sets"]]:
     """Fréchet distances to the real images of n variations of each bucket, and of n samples, set by set."""
 
     def distance(routes: Tensor) -> float:
-        return yardstick.distance(yardstick.extractor(to_uint8(render(generator, routes))))
+        return ruler.distance(ruler.extractor(to_uint8(render(generator, routes))))
 
     buckets = range(len(generator.buckets))
     varied = [[distance(exchanged(generator, b, n, rng)) for b in buckets] for _ in range(sets)]

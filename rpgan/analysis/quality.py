@@ -105,7 +105,7 @@ def draw_sets(
 
 
 @dataclass(frozen=True)
-class Measured:
+class Scored:
     """Scores of independent sets of images, and their precision and recall curves by set and k-means run."""
 
     scores: Mapping[str, Spread]  # of the sets
@@ -130,7 +130,7 @@ class Measured:
 
 def measure(
     sets: Sequence[Float[Tensor, "n d"]], yardstick: Yardstick, n_runs: int, rng: torch.Generator
-) -> Measured:
+) -> Scored:
     """Scores sets of features, with n_runs of k-means behind each curve."""
     rows: list[dict[str, float]] = []
     curves: list[list[PrdCurve]] = []
@@ -140,7 +140,7 @@ def measure(
         curves.append([prd(real=real, fake=fake, rng=rng, n_runs=1) for _ in range(n_runs)])
         row = {yardstick.distance: frechet_distance(yardstick.moments, Moments(features))}
         rows.append(row | _curve_scores(curves[-1]) | neighbour_scores(real=real, fake=fake))
-    return Measured(
+    return Scored(
         {name: Spread(tuple(row[name] for row in rows)) for name in rows[0]},
         np.array([[curve.precision for curve in of_set] for of_set in curves]),
         np.array([[curve.recall for curve in of_set] for of_set in curves]),
@@ -158,7 +158,7 @@ class Comparison:
     """A routed generator, its standard twin and other real images, by the same measure."""
 
     yardstick: Yardstick
-    measured: Mapping[str, Measured]  # the routed one, its twin, REAL
+    measured: Mapping[str, Scored]  # the routed one, its twin, REAL
     together: Mapping[str, float]  # of both generators: distance of the n images of all sets as one
     ratio: tuple[float, Interval]  # of these, the routed one's over its twin's
     n: int
@@ -179,7 +179,7 @@ class Comparison:
         yield {"score": f"{self.yardstick.distance_of(self.n)}, all {self.n:,}"} | together | {REAL: "–"}
 
     @property
-    def pair(self) -> tuple[Measured, Measured]:
+    def pair(self) -> tuple[Scored, Scored]:
         """The routed generator and its twin."""
         routed, twin, _ = self.measured.values()
         return routed, twin

@@ -82,11 +82,9 @@ class Contest:
 
     def reaching(self) -> Result:
         """Share of RPGAN's trainings that reach the mean of the standard GAN's best distances."""
-        bests = {
-            kind: [min(row.curve["values"]) for row in self.trainings[kind]] for kind in (RPGAN, STANDARD)
-        }
-        goal = sum(bests[STANDARD]) / len(bests[STANDARD])
-        return share(torch.tensor([best <= goal for best in bests[RPGAN]]))
+        ours, theirs = (_bests(self.trainings[kind]) for kind in (RPGAN, STANDARD))
+        goal = sum(theirs) / len(theirs)
+        return share(torch.tensor([best <= goal for best in ours]))
 
     def curves(self) -> dict[str, dict[str, tuple[PrdCurve, PrdCurve, PrdCurve]]]:
         """Extractor → kind → mean over trainings of precision and recall at every angle, least and largest.
