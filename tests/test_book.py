@@ -8,7 +8,7 @@ import yaml
 from nbformat.v4 import new_code_cell, new_notebook
 
 from rpgan.book import build, claims, costs, notebooks, pages, quotes, receipts, trained, tried
-from rpgan.config import GanConfig
+from rpgan.config import GanConfig, InversionConfig
 from rpgan.errors import UserError
 from rpgan.ledger import VERDICTS, Claim, Ledger, load_ledger
 from rpgan.overrides import flatten
@@ -58,7 +58,8 @@ def test_pages_quote_chapters_and_switches_that_exist() -> None:
             assert chapter in ledger.chapters and re.search(rf'"{key}\\?"', written), f"{path.name}: {quote}"
     text = (CHECKOUT / "book" / "errata.md").read_text(encoding="utf-8")
     switches = re.findall(r"`((?:train|loss|generator|data)\.\w+)`", text)
-    assert switches and set(switches) <= flatten(GanConfig("x")).keys()
+    known = flatten(GanConfig("x")).keys() | flatten(InversionConfig("x")).keys()
+    assert switches and set(switches) <= known
 
 
 def test_the_ledger_page_shows_value_verdict_and_link() -> None:
