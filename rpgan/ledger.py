@@ -93,6 +93,7 @@ RULES: dict[str, Callable[[Any, Any, Any], bool]] = {
     "ranks": _ranks,  # least Spearman correlation with the published values
     "exactly": lambda v, p, wanted: _numbers(v) == _numbers(wanted),  # a list, with neither more nor fewer
     "holds": lambda v, p, wanted: v is wanted,  # a truth value that the notebook computed
+    "tested": lambda v, p, wanted: v is wanted,  # what a test found, which says nothing where it did not
 }
 
 
@@ -123,7 +124,7 @@ def verdict(claim: Claim, measured: Measured | None) -> str:
     A claim about trained networks can be reproduced by the paper's own budget only: under a smaller
     profile, a rule that holds shows the same order. Where the rule is about an order, a weaker one that
     surely holds shows a part of it, and saves nothing otherwise. What is given is no finding: it is shown
-    while its rule holds. A rule that neither holds nor fails surely, see `support`, leaves the claim
+    unless its rule surely fails. A rule that neither holds nor fails surely, see `support`, leaves the claim
     undecided. Raises UserError, naming the claim, where result and rule do not fit.
     """
     if measured is None:
@@ -135,9 +136,9 @@ def verdict(claim: Claim, measured: Measured | None) -> str:
         strong, weak = (support(rule, measured, claim.published) for rule in rules)
     except (UserError, ValueError, IndexError, ZeroDivisionError) as error:
         raise UserError(f"claim {claim.id}: {claim.result} does not fit its rule: {error}") from None
+    if claim.scale == "given" and strong > 1 - SURE:
+        return "shown"
     if strong >= SURE:
-        if claim.scale == "given":
-            return "shown"
         comparable = claim.scale == "any" or measured.profile == "paper"
         return "reproduced" if comparable else "same order"
     if weak >= SURE:
@@ -150,8 +151,11 @@ def support(rules: Mapping[str, Any], measured: Measured, published: Any) -> flo
     """Returns the share, in [0, 1], of what a result may be at which all the rules hold.
 
     Bounds are asked of a number and of both ends of its interval, so that only 0 and 1 are sure. Orders are
-    asked of all draws of a list, where a chapter has drawn it again. All else is 0 or 1, by the value alone.
+    asked of all draws of a list, where a chapter has drawn it again. A test that found nothing leaves it
+    open, 0.5. All else is 0 or 1, by the value alone.
     """
+    if "tested" in rules and not holds(rules, measured.value, published):
+        return 0.5
     kept = [(holds(rules, value, published), times) for value, times in _readings(rules, measured)]
     return sum(times for held, times in kept if held) / sum(times for _, times in kept)
 

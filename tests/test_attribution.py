@@ -227,9 +227,9 @@ def test_what_does_not_vary_has_no_result() -> None:
     assert list(at.results(found, "x", groups)) == ["x_some"]
     orders = at.results(found, "x", groups)["x_some"].orders  # of s₁ + 3 s₂, of which bucket 3 does nothing
     assert orders and sum(orders.values()) == 10 and max(orders, key=orders.__getitem__) == "2 3 1"
-    assert list(at.order_results(found, "x", ["varied"], ["constant"])) == []
+    assert list(at.order_results(found, "x", ["varied"], [["constant"]])) == []
     assert torch.tensor(at.chance(found, 5, rng()).p["constant"]).isnan()
-    order = at.order_results(found, "x", ["varied"], ["varied"])
+    order = at.order_results(found, "x", ["varied"], [["varied"]])
     assert order["x_color_lag"].value == 0 and order["x_color_lag"].n == 20
 
 
@@ -237,15 +237,22 @@ def test_what_is_left_to_the_last_buckets_has_an_interval() -> None:
     """Of s₁ + 3 s₂, nothing depends on the third bucket, and nine tenths of the variance on the second."""
     plan = sobol.design((5, 5, 5), 400, rng())
     found = attributed(additive(plan))
-    second = at.left_to_last(found, ["f"])
+    second = at.left_to_last(found, [["f"]])
     low, high = second.interval
     assert low < 0.9 < high and high - low < 0.3 and second.value == pytest.approx(0.9, abs=0.1)
     first_only = attributed(plan[..., :1].double())
-    assert (at.left_to_last(first_only, ["f"]).value, at.left_to_last(first_only, ["f"]).interval) == (
-        0,
-        (0, 0),
-    )
-    assert at.order_results(found, "x", ["f"], ["f"])["x_last_geometry"] == second
+    none = at.left_to_last(first_only, [["f"]])
+    assert (none.value, none.interval) == (0, (0, 0))
+    assert at.order_results(found, "x", ["f"], [["f"]])["x_last_geometry"] == second
+
+
+def test_a_group_does_not_hide_in_the_mean_of_others() -> None:
+    plan = sobol.design((5, 5, 5), 400, rng())
+    values = {"last": plan[..., 2:].double(), "first": plan[..., :1].double()}
+    counts = sobol.resampling_counts(400, 50, rng())
+    found = at.Attribution(values, {name: sobol.estimated(v, counts) for name, v in values.items()})
+    apart, together = (at.left_to_last(found, g).value for g in ([["last"], ["first"]], [["last", "first"]]))
+    assert apart == pytest.approx(2 * together) and apart == pytest.approx(1, abs=0.1)
 
 
 def test_unknown_properties_are_named() -> None:

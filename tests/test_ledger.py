@@ -125,6 +125,12 @@ def test_a_claim_about_training_is_reproduced_by_the_papers_budget_only() -> Non
     assert verdict(CLAIM, Measured(0.5, profile="book")) == "not reproduced"
 
 
+def test_a_test_that_finds_nothing_leaves_the_claim_open() -> None:
+    tested = replace(CLAIM, rule={"tested": True}, order={})
+    assert verdict(tested, Measured(True, profile="book")) == "same order"
+    assert verdict(tested, Measured(False, profile="book")) == "undecided"
+
+
 def test_what_is_given_is_no_finding() -> None:
     given = replace(CLAIM, scale="given", order={})
     for profile in ("book", "paper"):
@@ -150,6 +156,7 @@ def test_what_is_given_is_no_finding() -> None:
         ({"exactly": [5, 10]}, [5, 10], [5, 10, 15], None),
         ({"exactly": [5, 10]}, [5.0, 10.0], [5], None),
         ({"holds": True}, True, False, None),
+        ({"tested": True}, True, False, None),
         ({"greater": 1, "less": 3}, 2, 4, None),
     ],
 )

@@ -191,15 +191,18 @@ def _with_interval(value: Tensor, resampled: Tensor) -> Centre:
     return Centre(float(value), (float(low), float(high)))
 
 
-def left_to_last(attribution: Attribution, names: Sequence[str]) -> Result:
-    """The larger of the last two buckets' mean total indices for several properties, with an interval.
+def left_to_last(attribution: Attribution, groups: Sequence[Sequence[str]]) -> Result:
+    """The largest of the last two buckets' mean total indices for groups of properties, with an interval.
 
-    The larger is taken in every bootstrap sample anew, so that the interval leans upwards.
+    The largest is taken in every bootstrap sample anew, so that the interval leans upwards.
     """
-    chosen = attribution.of(names).estimates.values()
+    chosen = [attribution.of(names).estimates.values() for names in groups]
     value, drawn = (
-        torch.stack(totals).mean(0)[..., -2:].amax(-1)
-        for totals in ([e.value.total for e in chosen], [e.resampled.total for e in chosen])
+        torch.stack([torch.stack(of_group).mean(0) for of_group in totals])[..., -2:].amax((0, -1))
+        for totals in (
+            [[e.value.total for e in of_group] for of_group in chosen],
+            [[e.resampled.total for e in of_group] for of_group in chosen],
+        )
     )
     low, high = central_interval(drawn)
     return Result(float(value), attribution.rows, interval=(float(low), float(high)))
@@ -227,13 +230,13 @@ def results(attribution: Attribution, prefix: str, groups: Mapping[str, Sequence
 
 
 def order_results(
-    attribution: Attribution, prefix: str, color: Sequence[str], geometry: Sequence[str]
+    attribution: Attribution, prefix: str, color: Sequence[str], others: Sequence[Sequence[str]]
 ) -> dict[str, Result]:
-    """How far colour lies behind geometry, and what geometry is left to the last two buckets."""
-    rows, later = attribution.rows, lag(attribution, color, geometry)
+    """How far colour lies behind all else, and what of any other group is left to the last two buckets."""
+    rows, later = attribution.rows, lag(attribution, color, [name for names in others for name in names])
     found = {
         "color_lag": Result(later.value, rows, "buckets", later.interval),
-        "last_geometry": left_to_last(attribution, geometry),
+        "last_geometry": left_to_last(attribution, others),
     }
     return {
         f"{prefix}_{key}": result

@@ -81,10 +81,9 @@ class Contest:
         return Spread(tuple(step * cost for step in reached if step is not None))
 
     def reaching(self) -> Result:
-        """Share of RPGAN's trainings that reach the mean of the standard GAN's best distances."""
-        ours, theirs = (_bests(self.trainings[kind]) for kind in (RPGAN, STANDARD))
-        goal = sum(theirs) / len(theirs)
-        return share(torch.tensor([best <= goal for best in ours]))
+        """Mean of the best distances of RPGAN's trainings over that of the standard GAN's."""
+        ours, theirs = (Spread(tuple(_bests(self.trainings[kind]))) for kind in (RPGAN, STANDARD))
+        return _ratio(ours, theirs)
 
     def curves(self) -> dict[str, dict[str, tuple[PrdCurve, PrdCurve, PrdCurve]]]:
         """Extractor → kind → mean over trainings of precision and recall at every angle, least and largest.

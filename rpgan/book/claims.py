@@ -19,6 +19,7 @@ WORDS: dict[str, Callable[[Any], str]] = {
     "ranks": lambda x: f"rank correlation at least {x:g}",
     "exactly": lambda x: f"exactly {show(x)}",
     "holds": lambda x: "the chapter's test says yes" if x else "the chapter's test says no",
+    "tested": lambda x: "the chapter's test finds it",
 }
 TOTALS = {
     "paper": "All statements of the paper",
