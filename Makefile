@@ -5,7 +5,10 @@ JOBS ?= 2
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-EXECUTED := _build/executed/smoke
+EXECUTED := $(or $(RPGAN_BUILD),_build)/executed/smoke
+# Scripts of an environment hold its path, and its packages belong to one Python.
+VERSION := import sys; print("%d.%d" % sys.version_info[:2])
+HERE := $(CURDIR) $(shell $(BIN)/python -c '$(VERSION)' 2>/dev/null)
 
 # Kernels and subprocesses find this environment first, whatever the user's own has.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -60,6 +63,10 @@ clean: ## Remove what was built; .venv, runs and downloads stay
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "rpgan needs Python 3.11 or later, got $$($(PYTHON) --version 2>&1); try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
-	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	@{ test ! -s $@ || grep -qxF '$(CURDIR)' $@; } && $(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || $(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[book,cluster,test,widgets]'
-	@touch $@
+	@printf '%s\n' '$(CURDIR)' "$$($(BIN)/python -c '$(VERSION)')" >$@
+
+ifneq ($(shell cat $(INSTALLED) 2>/dev/null),$(HERE))
+.PHONY: $(INSTALLED)
+endif

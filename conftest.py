@@ -3,13 +3,15 @@
 The package is imported late: its signatures are checked only in what is imported after the start.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from nbmake.pytest_items import NotebookFile
 
-EXECUTED = Path(__file__).parent / "_build" / "executed"
+BUILD = Path(os.environ.get("RPGAN_BUILD") or Path(__file__).parent / "_build")
+EXECUTED = BUILD.expanduser().resolve() / "executed"
 tried: dict[str, dict[str, Any]] = {}
 failed: set[str] = set()
 

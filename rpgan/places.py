@@ -5,6 +5,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 COMMITTED = CHECKOUT / "data"  # there in a checkout only
+CLONE = "expected a checkout, which has notebooks and trained models: clone it and pip install -e ."
 
 
 def data_root() -> Path:

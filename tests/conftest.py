@@ -73,6 +73,6 @@ def browser() -> Iterator[Any]:
     found = next(filter(None, map(shutil.which, names)), None)
     if found is None:
         stop = pytest.fail if os.environ.get("CI") else pytest.skip
-        stop("no Chromium on this system; install the package chromium")
+        stop("no Chromium or Chrome on this system; install one, on Debian the package chromium")
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])

@@ -50,6 +50,7 @@ def checkout(tmp_path):
     (tmp_path / "notebooks" / "01_model.ipynb").write_text(notebook, encoding="utf-8")
     (tmp_path / "README.md").write_text("# Title\n\n<!-- launch -->\n<!-- /launch -->\n", encoding="utf-8")
     configure(tmp_path, "")
+    launch.stamp(tmp_path)  # the notebook comes from a checkout that may carry an address of its own
     git(tmp_path, "init", "-q", "-b", "topic")
     return tmp_path
 
@@ -117,6 +118,14 @@ def test_stamping_twice_changes_nothing_more_and_an_empty_address_takes_it_back(
     configure(checkout, "")
     launch.stamp(checkout)
     assert {path: path.read_text() for path in before} == before
+
+
+def test_a_stamped_notebook_keeps_to_the_length_of_lines(checkout):
+    configure(checkout, f"https://github.com/{'o' * 20}/{'n' * 20}", "b" * 20)
+    launch.stamp(checkout)
+    cells = json.loads((checkout / "notebooks" / "01_model.ipynb").read_text())["cells"]
+    code = [line for cell in cells if cell["cell_type"] == "code" for line in cell["source"]]
+    assert max(len(line.rstrip("\n")) for line in code) <= 110
 
 
 def test_committed_files_carry_the_configured_address_and_links_lead_to_files_that_exist(tmp_path):

@@ -353,7 +353,6 @@ def test_the_commit_tells_local_changes_and_a_copy_without_git_has_none(tmp_path
 def test_source_notebooks_follow_the_template(path: Path) -> None:
     notebook = json.loads(path.read_text(encoding="utf-8"))
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    assert not any(cell["outputs"] or cell["execution_count"] for cell in code)
     assert notebook["metadata"]["kernelspec"]["name"] == "python3"
     assert code[0]["metadata"]["tags"] == ["parameters"]
     sources = ["".join(cell["source"]) for cell in code]

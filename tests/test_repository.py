@@ -1,11 +1,13 @@
 """What is committed: one version, no machine's paths, nothing large, notebooks without outputs."""
 
+import json
 import re
 import subprocess
 import tomllib
 from importlib import metadata
 from pathlib import Path
 
+import pytest
 import yaml
 
 import rpgan
@@ -22,6 +24,12 @@ def committed() -> list[Path]:
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True).stdout
     paths = [ROOT / name for name in listed.decode().split("\0") if name]
     return [p for p in paths if p.is_file()]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_source_notebooks_carry_no_outputs(path: Path) -> None:
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
 
 
 def test_one_version_everywhere() -> None:

@@ -7,7 +7,6 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-import torch
 
 from rpgan.metrics.prd import PrdCurve
 from rpgan.metrics.seeds import (
@@ -18,7 +17,6 @@ from rpgan.metrics.seeds import (
     ratio_of_means,
     welch_interval,
 )
-from rpgan.metrics.shares import share
 from rpgan.presets import resolve_gan
 from rpgan.results import Result
 from rpgan.row import Row

@@ -38,6 +38,8 @@ def book(
     Chapters that did not change are executed with `force` only; with `run=False` none is, changed or not.
     Raises UserError for a failing notebook, a stale one, and any warning of the build.
     """
+    if (root / "_config.yml").exists():
+        config_text(profile, root)  # an address that is wrong is better known before the chapters run
     if run:
         notebooks.run([], profile, force=force, waiting=True, root=root, echo=echo)
     with FileLock(build_root() / ".sphinx.lock"):  # two builds at once would clear each other's workshop away

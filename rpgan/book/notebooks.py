@@ -1,5 +1,6 @@
 """Executing notebooks: which there are, and runs of them by papermill."""
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -21,7 +22,7 @@ from rpgan.book.receipts import (
 )
 from rpgan.errors import MissingCheckpoint, UserError
 from rpgan.files import taken_away
-from rpgan.places import CHECKOUT
+from rpgan.places import CHECKOUT, CLONE
 from rpgan.results import results_path
 
 WAITS = """\
@@ -54,6 +55,8 @@ def select(names: Sequence[str], root: Path = CHECKOUT) -> list[Path]:
         if key not in by_name:
             there = ", ".join(path.stem for path in chapters(root)) or f"none in {root / 'notebooks'}"
             raise UserError(f"there is no chapter {name!r}; chapters: {there}")
+    if not by_name:
+        raise UserError(f"no notebooks in {root / 'notebooks'}; {CLONE}")
     return [by_name[key] for key in keys] or chapters(root)
 
 
@@ -183,6 +186,7 @@ def _execute(notebook: Path, output: Path, parameters: dict[str, Any]) -> None:
 
     # Where the command was given, so that relative paths mean the same to it and to the chapter.
     options: dict[str, Any] = {"kernel_name": "python3", "cwd": str(Path.cwd())}
+    _import_from_checkout()
     options["progress_bar"] = {**PROGRESS, "desc": notebook.stem, "disable": None}
     options["extra_arguments"] = ["--IPKernelApp.log_level=50"]  # it warns about loopback TCP each time
     try:
@@ -202,6 +206,13 @@ def _execute(notebook: Path, output: Path, parameters: dict[str, Any]) -> None:
             f"{notebook.name}, cell {index} ({first!r}) raised {error.ename}: {error.evalue}\n"
             f"The cell's traceback is in {output}"
         ) from None
+
+
+def _import_from_checkout() -> None:
+    """Has kernels find the package behind a working directory that holds a clone named `rpgan`."""
+    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if str(CHECKOUT) not in paths:
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(CHECKOUT), *paths]))
 
 
 def _n_injected(output: Path, before: int) -> int:

@@ -110,7 +110,7 @@ def _published(notebook: Path, root: Path) -> str:
 
 
 def _data(profile: str) -> str:
-    """Hash of which data sets are on the disk, since a chapter measures against them where they are.
+    """Hash of which data sets are on the disk, and which copies, since a chapter measures against them.
 
     Under `book` alone: smoke runs need none, and `paper` fetches them on its way.
     """
@@ -118,7 +118,10 @@ def _data(profile: str) -> str:
         return _told([])
     from rpgan.datasets.catalogue import CATALOGUE  # loads torch
 
-    return _told([name for name, entry in CATALOGUE.items() if entry.present()])
+    names = [name for name, entry in CATALOGUE.items() if entry.present()]
+    copies = [path for name in names for path in (data_root() / name, data_root() / f"{name}.zip")]
+    states = [(path.name, path.stat()) for path in copies if path.exists()]
+    return _told([names, [(name, state.st_size, state.st_mtime_ns) for name, state in states]])
 
 
 def _told(value: Any) -> str:

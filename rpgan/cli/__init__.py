@@ -3,9 +3,11 @@
 Nothing heavy is imported before a command needs it, so that `rpgan --help` answers at once.
 """
 
+import re
 import shlex
 import sys
 from collections.abc import Callable
+from importlib import metadata
 from typing import Any, NoReturn
 
 import typer
@@ -42,13 +44,7 @@ for name, command in COMMANDS.items():
 
 # Typer brings a copy of click or imports it, depending on its version: the base of its own error is either's.
 USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
-EXTRAS = {
-    "papermill": "book",
-    "nbformat": "book",
-    "jupyter_book": "book",
-    "ipywidgets": "widgets",
-    "ray": "cluster",
-}
+OPTIONAL = ("papermill", "nbformat", "jupyter_book", "ipywidgets", "ray")  # modules of the extras
 INTERRUPTED = 130  # exit status after Ctrl-C
 
 
@@ -86,11 +82,17 @@ def _is_of_memory(error: Exception) -> bool:
 
 
 def _describe_missing(error: ModuleNotFoundError) -> str:
-    """Names the extra that brings a module; raises the error again where none is known to."""
-    extra = EXTRAS.get((error.name or "").partition(".")[0])
-    if extra is None:
+    """Names the requirement that brings a module; raises the error again where none is known to.
+
+    That alone, since a whole extra with its constraints would exchange the PyTorch of Colab or conda.
+    """
+    module = (error.name or "").partition(".")[0]
+    if module not in OPTIONAL:
         raise error
-    return f"{error.name} is not installed; pip install -c constraints.txt -e '.[{extra}]'"
+    wanted = (needed.partition(";")[0].strip() for needed in metadata.requires("rpgan") or ())
+    package = module.replace("_", "-")
+    found = next((needed for needed in wanted if re.match(rf"{package}\b(?!-)", needed)), package)
+    return f"{module} is not installed; pip install '{found}'"
 
 
 def _describe_usage(error: Any) -> str:

@@ -51,7 +51,9 @@ def book_command(
 def stamp_command() -> None:
     """Write the repository's address from _config.yml into README and notebooks."""
     from rpgan.book.launch import stamp
-    from rpgan.places import CHECKOUT
+    from rpgan.places import CHECKOUT, CLONE
 
+    if not (CHECKOUT / "_config.yml").exists():
+        raise UserError(f"no _config.yml in {CHECKOUT}; {CLONE}")
     for path in stamp(CHECKOUT):
         print(f"stamped {path.relative_to(CHECKOUT)}")

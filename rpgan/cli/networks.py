@@ -7,6 +7,7 @@ import typer
 
 from rpgan.arguments import parse_assignments
 from rpgan.cli.options import Device, Model, Profile, Seed, Sets
+from rpgan.errors import UserError
 
 
 def train_command(
@@ -115,7 +116,10 @@ def convert_command(
 
 def models_command() -> None:
     """List the committed checkpoints with their scores."""
-    from rpgan.checkpoint import describe, names
+    from rpgan.checkpoint import describe, names, roots
+    from rpgan.places import CLONE
 
+    if not names():
+        raise UserError(f"no checkpoint in {' or '.join(map(str, roots()))}; {CLONE}")
     for name in names():
         print(describe(name))
