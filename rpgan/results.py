@@ -132,7 +132,7 @@ def show(value: Any, digits: int = 4) -> str:
     if not isinstance(value, float):
         return str(value)
     rounded = f"{value:.{digits}g}"
-    return f"{value:,.0f}" if 10**digits <= abs(float(rounded)) and abs(value) < 1e15 else rounded
+    return f"{value:,.0f}" if min(10**digits, 1_000) <= abs(float(rounded)) < 1e15 else rounded
 
 
 def show_value(result: Result, digits: int = 4) -> str:

@@ -37,8 +37,9 @@ def static_grid(generator: RandomPathGenerator, start: Tensor, rng: torch.Genera
     """Draws a path and other instances of each of its buckets, a row a bucket."""
     from rpgan import plotting
 
-    figure, (ax,) = plotting.figure_of(1, width=6.4, ratio=0.5)
-    plotting.draw_variation(ax, variation_grid(generator, start, N_STATIC, rng))
+    with plotting.plt.rc_context(plotting.LOOK):
+        figure, (ax,) = plotting.figure_of(1, width=6.4, ratio=0.5)
+        plotting.draw_variation(ax, variation_grid(generator, start, N_STATIC, rng))
     plotting.plt.close(figure)  # the notebook shows what is returned, and would show it twice
     return figure
 

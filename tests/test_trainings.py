@@ -20,7 +20,7 @@ def of(experiment, values, name="frechet_cifar10-cnn", n=5_000, **planted):
         row(
             experiment=experiment,
             final=[{"name": name, "value": value, "n": n}],
-            curve={"steps": STEPS, "values": [4 * value, 2 * value, value]},
+            curve={"name": name, "steps": STEPS, "values": [4 * value, 2 * value, value]},
             prd={"cifar10-cnn": {"precision": [0.0, value / 100, 1.0], "recall": [1.0, value / 100, 0.0]}},
             **planted,
         )

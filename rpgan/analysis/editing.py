@@ -22,7 +22,7 @@ def edge_change(a: UInt8[Tensor, "n c h w"], b: UInt8[Tensor, "n c h w"]) -> Flo
     return (edge_map(a) - edge_map(b)).double().norm(dim=1)
 
 
-KINDS: dict[str, Measure] = {"colours": color_change, "edges": edge_change}  # that need no network
+KINDS: dict[str, Measure] = {"colours": color_change, "edge maps": edge_change}  # that need no network
 
 
 @dataclass(frozen=True)

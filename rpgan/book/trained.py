@@ -52,14 +52,16 @@ CURVES = """\
 :alt: A small panel for each training: its score against the step; a dot marks the step that was kept
 
 The score that chooses the checkpoint, against the step: the Fréchet distance to held-out images, or the
-error of classifiers. Logarithmic, with least and largest value; the dot is the state that was kept. {code}
+error of classifiers. Logarithmic unless it reaches 0, with least and largest value; the dot is the state
+that was kept. {code}
 :::
 
 :::{{figure}} {losses}
 :name: fig-trained-losses
 :alt: A small panel for each GAN: the losses of both networks and the diversity term against the step
 
-What both networks minimise, means over hundredths of a training. {code}
+The adversarial losses of both networks, and the diversity term, which the generator raises; means over
+hundredths of a training. {code}
 :::
 """
 

@@ -42,13 +42,14 @@ class Estimate:
     resampled: Indices  # one for each bootstrap sample, along a first dimension
 
     def largest_pair(self) -> dict[str, float]:
-        """The two buckets that interact most, counted from 1, and their share with its interval.
+        """The two buckets that interact most, from 1 on, and their share, with 95 % for all pairs at once.
 
         The largest of several estimates is rather too large. All but the buckets are NaN for a constant.
         """
-        shares = (self.value.pairs, self.low.pairs, self.high.pairs)
-        i, j = divmod(int(self.value.pairs.argmax()), len(self.value.pairs))
-        share, low, high = (float(pairs[i, j]) for pairs in shares)
+        n = len(self.value.pairs)
+        i, j = divmod(int(self.value.pairs.argmax()), n)
+        ends = central_interval(self.resampled.pairs[:, i, j], 1 - 0.05 / max(1, n * (n - 1) // 2))
+        share, low, high = (float(number) for number in (self.value.pairs[i, j], *ends))
         return {"bucket": i + 1.0, "with": j + 1.0, "share": share, "95 % from": low, "to": high}
 
 

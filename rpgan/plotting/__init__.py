@@ -20,7 +20,9 @@ PALETTE = [
     "#b8860b",
     "#6d4c7d",
     "#4a5568",
-]  # told apart without red and green
+]  # dark enough for lines; where lines meet, they differ by marker or dash too, for whom colours look alike
+MARKERS = ("o", "s", "^", "D", "v", "P")
+DASHES = ("-", "--", "-.", ":")
 PAPER = "#58616f"  # the colour of what the paper published
 PADDING = 1  # pixels of an image between images
 
@@ -34,6 +36,7 @@ LOOK: dict[Any, Any] = {
     "xtick.labelsize": 8,
     "ytick.labelsize": 8,
     "legend.fontsize": 8,
+    "legend.title_fontsize": 8,
     "legend.frameon": False,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -42,7 +45,7 @@ LOOK: dict[Any, Any] = {
 
 
 def style() -> None:
-    """Sets the look of all figures that follow: white ground, quiet axes, a colour-blind-safe palette."""
+    """Sets the look of all figures that follow: white ground, quiet axes, one palette."""
     import seaborn as sns  # with SciPy and pandas, which take longer to load than a single figure to draw
 
     sns.set_theme(style="ticks", palette=PALETTE, rc=LOOK)

@@ -66,6 +66,8 @@ def _cells(found: Attribution, index: str) -> list[list[str]]:
 
 
 def _number(value: Tensor) -> str:
+    if value.isnan():
+        return "–"
     return f"{float(value):.2f}".replace("-0.00", "0.00").replace("-", "−")
 
 

@@ -14,7 +14,7 @@ from rpgan.plotting import PALETTE, PAPER
 from rpgan.plotting.intervals import TITLES, Ends, draw_groups
 
 COLORS = {"red": "#b5483a", "green": "#5b8e3e", "blue": "#2f6690", "color": "#8a94a6"}
-KINDS = {OTHER: "#dcc5b8", RPGAN: PALETTE[0], STANDARD: PALETTE[1]}  # of trainings
+KINDS = {OTHER: "#b08d79", RPGAN: PALETTE[0], STANDARD: PALETTE[1]}  # of trainings
 
 Bars = Mapping[str, Ends]  # by bucket
 

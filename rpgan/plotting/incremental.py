@@ -54,6 +54,6 @@ def draw_class_map(
     ax.axvline(old[0] - 0.5, color="black", linewidth=1)
     ax.axhline(old[1] - 0.5, color="black", linewidth=1)
     for axis, size, bucket in ((ax.xaxis, len(labels), 1), (ax.yaxis, len(labels.T), 2)):
-        axis.set_ticks(range(0, size, 5), [str(k + 1) for k in range(0, size, 5)])
+        axis.set_ticks(range(0, size, 5), [str(k) for k in range(0, size, 5)])
         axis.set_label_text(f"instance of bucket {bucket}")
     sns.despine(ax=ax, left=True, bottom=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rpgan.analysis.editing import Edits, Leaning
 from rpgan.analysis.inversion import Recovery, alike_first
-from rpgan.plotting import PALETTE, PAPER, figure_of, legend_above, stack_of
+from rpgan.plotting import DASHES, PALETTE, PAPER, figure_of, legend_above, stack_of
 from rpgan.plotting.intervals import draw_points, draw_shares
 
 
@@ -56,7 +56,7 @@ def draw_confusions(found: Mapping[str, Mapping[int, Recovery]]) -> Figure:
     figure, axes = stack_of(len(found), 3, ratio=1.1)
     for k, (model, of_model) in enumerate(found.items()):
         ranked = sorted(of_model, key=lambda bucket: of_model[bucket].accuracy)
-        shown = [ranked[0], ranked[len(ranked) // 2], ranked[-1]]
+        shown = dict.fromkeys([ranked[0], ranked[(len(ranked) - 1) // 2], ranked[-1]])
         for ax, bucket in zip(axes[3 * k :], shown, strict=False):
             confusion, accuracy = of_model[bucket].confusion, of_model[bucket].accuracy
             title = f"bucket {bucket + 1}, accuracy {accuracy:.2f}"
@@ -85,9 +85,17 @@ def draw_budgets(
 
 
 def _draw_budgets(ax: Axes, curves: Mapping[str, Tensor], levels: Mapping[str, float], label: str) -> None:
-    for color, (name, errors) in zip(PALETTE, curves.items(), strict=False):
+    for color, dash, (name, errors) in zip(PALETTE, DASHES, curves.items(), strict=False):
         counts = np.tile(np.arange(1, errors.shape[1] + 1), len(errors))
-        sns.lineplot(x=counts, y=errors.flatten().numpy(), errorbar="se", color=color, label=name, ax=ax)
+        sns.lineplot(
+            x=counts,
+            y=errors.flatten().numpy(),
+            errorbar="se",
+            color=color,
+            linestyle=dash,
+            label=name,
+            ax=ax,
+        )
     for name, value in levels.items():
         ax.axhline(value, color=PAPER, linestyle=":", linewidth=1)
         ax.text(1.01, value, name, transform=ax.get_yaxis_transform(), va="center", color=PAPER)

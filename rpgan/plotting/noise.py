@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rpgan.analysis.noise import KINDS, Comparison, Damage
 from rpgan.analysis.roles import EXCHANGE, WORDS, Roles
-from rpgan.plotting import PALETTE, PAPER, draw_beside, figure_of, legend_above
+from rpgan.plotting import MARKERS, PALETTE, PAPER, draw_beside, figure_of, legend_above
 from rpgan.plotting.diversity import draw_bars
 
 
@@ -45,7 +45,8 @@ def draw_layers(
     """Draws y against x as a line for each layer, and named levels of y across; x is logarithmic."""
     for layer, (xs, ys) in enumerate(zip(x, y, strict=True)):
         color = PALETTE[layer % len(PALETTE)]
-        ax.plot(xs, ys, marker="o", markersize=3, color=color, label=f"layer {layer + 1}")
+        mark = MARKERS[layer % len(MARKERS)]
+        ax.plot(xs, ys, marker=mark, markersize=3.5, color=color, label=f"layer {layer + 1}")
     for (name, level), line in zip((levels or {}).items(), ("--", ":", "-."), strict=False):
         ax.axhline(level, color=PAPER, linestyle=line, linewidth=1, label=name)
     ax.set_xscale("log")
@@ -90,7 +91,7 @@ def draw_distances(sweep: Damage, comparison: Comparison) -> Figure:
     changes, varied = comparison.exchange["total"].mean(1).tolist(), comparison.varied.mean(0).tolist()
     axes[1].scatter(changes, varied, marker="D", s=22, color=PAPER, zorder=4, label="buckets")
     for bucket, place in enumerate(zip(changes, varied, strict=True)):
-        offset = (0, -9)
+        offset = (0, 9 if bucket % 2 else -9)  # two may lie together
         axes[1].annotate(
             str(bucket + 1), place, offset, textcoords="offset points", ha="center", va="center", fontsize=7
         )

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from rpgan.plotting import PALETTE, PAPER
+from rpgan.plotting import DASHES, PALETTE, PAPER
 
 
 def draw_likeness(apart: Mapping[int, Tensor]) -> Figure:
@@ -44,7 +44,7 @@ def draw_clusters(tree: Axes, matrix: Axes, distances: Tensor, title: str) -> No
     tree.tick_params(length=0, labelbottom=False)
     step = max(1, len(order) // 10)
     places = range(0, len(order), step)
-    matrix.set_xticks([p + 0.5 for p in places], [str(order[p] + 1) for p in places], rotation=90)
+    matrix.set_xticks([p + 0.5 for p in places], [str(order[p]) for p in places], rotation=90)
     matrix.set_yticks([])
     matrix.tick_params(length=0, labelsize=6)
     matrix.set_xlabel(f"largest {apart.max():.2g}")
@@ -52,8 +52,9 @@ def draw_clusters(tree: Axes, matrix: Axes, distances: Tensor, title: str) -> No
 
 def draw_left(ax: Axes, left: Mapping[int, Sequence[int]]) -> None:
     """Draws how many instances each bucket has left, after none, one, two, … are removed from all."""
-    for color, (bucket, counts) in zip(PALETTE * 2, left.items(), strict=False):
-        ax.step(range(len(counts)), counts, where="post", color=color, label=f"bucket {bucket + 1}")
+    for color, dash, (bucket, counts) in zip(PALETTE * 2, DASHES * 3, left.items(), strict=False):
+        places, name = range(len(counts)), f"bucket {bucket + 1}"
+        ax.step(places, counts, where="post", color=color, linestyle=dash, label=name)
     ax.set(xlabel="instances removed", ylabel="instances left", ylim=(0, None), xlim=(0, None))
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend()
@@ -66,8 +67,7 @@ def draw_quality(
     label: str,
 ) -> None:
     """Draws mean and range of the distance in every way by the number removed, over what is tolerated."""
-    styles = ("-", "--", "-.", ":")
-    for style, color, (name, rows) in zip(styles, PALETTE, distances.items(), strict=False):
+    for style, color, (name, rows) in zip(DASHES, PALETTE, distances.items(), strict=False):
         points = [(count, value) for count, row in rows.items() for value in row]
         counts, values = zip(*points, strict=True)
         look = {"color": color, "linestyle": style, "marker": ".", "label": name}

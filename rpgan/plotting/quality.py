@@ -111,7 +111,8 @@ def draw_progress(contest: Contest) -> Figure:
         ax.set_yscale("log")
         ax.yaxis.set_major_formatter("{x:g}")
         ax.yaxis.set_minor_formatter("{x:g}")
-    axes[0].set_ylabel("distance, held-out images")
+    name = next(row.curve["name"] for rows in contest.trainings.values() for row in rows)
+    axes[0].set_ylabel(f"Fréchet distance, {name.removeprefix('frechet_')} (logarithmic)")
     axes[0].legend()
     return figure
 
