@@ -187,8 +187,8 @@ def _line(kind: str, score: str, spread: Spread) -> dict[str, Any]:
         "trainings": spread.n,
         "least": spread.least,
         "mean": spread.mean,
-        "low": low,
-        "high": high,
+        "95 % from": low,
+        "to": high,
         "deviation": spread.deviation,
     }
 

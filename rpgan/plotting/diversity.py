@@ -25,11 +25,12 @@ def draw_bars(
     buckets: Sequence[int],
     label: str,
     level: float | None = None,
+    colors: Mapping[str, str] | None = None,
 ) -> None:
     """Draws value, lower and upper end of every name for the buckets listed; a dashed line at `level`."""
     # No bar where there is no ratio, since bucket 1 never changed the image.
     groups = {name: tuple(end[buckets].nan_to_num(0, 0, 0) for end in ends) for name, ends in bars.items()}
-    draw_groups(ax, groups, [str(bucket + 1) for bucket in buckets], COLORS)
+    draw_groups(ax, groups, [str(bucket + 1) for bucket in buckets], colors or COLORS)
     if level is not None:
         ax.axhline(level, color=PAPER, linestyle="--", linewidth=0.9)
     ax.set(xlabel="bucket", ylabel=label, ylim=(0, None))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import seaborn as sns
 from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -9,7 +10,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 from torch import Tensor
 
 from rpgan.analysis.noise import KINDS, Comparison, Damage
-from rpgan.analysis.roles import EXCHANGE, WORDS, Roles
+from rpgan.analysis.roles import EXCHANGE, PER_CHANGE, WORDS, Roles
 from rpgan.plotting import MARKERS, PALETTE, PAPER, draw_beside, figure_of, legend_above
 from rpgan.plotting.diversity import draw_bars
 
@@ -76,7 +77,10 @@ def draw_profiles(roles: Roles) -> Figure:
         profiles = roles.profiles(kind)
         bars = {name: (p.shares, *p.interval()) for name, p in profiles.items()}
         layers = range(len(profiles[EXCHANGE].shares))
-        draw_bars(ax, bars, list(layers), "share")
+        noise = [name for name in bars if name not in (EXCHANGE, PER_CHANGE)]
+        blues = sns.light_palette(PALETTE[1], len(noise) + 1).as_hex()[1:]
+        colors = dict(zip(noise, blues, strict=True)) | {EXCHANGE: PALETTE[0], PER_CHANGE: "#d3a08e"}
+        draw_bars(ax, bars, list(layers), "share", colors=colors)
         ax.set(xlabel="layer or bucket", title=f"{WORDS[kind]} change")
     legend_above(figure, axes[:1])
     return figure
