@@ -178,11 +178,16 @@ def satisfies(name: str | Path, config: Config) -> bool:
         return False
 
 
+def refuse_another_kind(name: str | Path, config: Config, kind: type) -> None:
+    """Raises UserError for a checkpoint whose config is not of that kind of network."""
+    if not isinstance(config, kind):
+        raise UserError(f"{name} is {KINDS[type(config)]}; expected {KINDS[kind]}: rpgan models lists them")
+
+
 def _load(name: str | Path, kind: type) -> tuple[Any, dict[str, Tensor]]:
     directory, card = find(name), load_card(name)
     config = from_dict(card["config"])
-    if not isinstance(config, kind):
-        raise UserError(f"{name} is {KINDS[type(config)]}; expected {KINDS[kind]}: rpgan models lists them")
+    refuse_another_kind(name, config, kind)
     try:
         weights = (directory / WEIGHTS).read_bytes()
     except OSError as error:

@@ -154,14 +154,14 @@ def support(rules: Mapping[str, Any], measured: Measured, published: Any) -> flo
     asked of all draws of a list, where a chapter has drawn it again. A test that found nothing leaves it
     open, 0.5. All else is 0 or 1, by the value alone.
     """
-    if "tested" in rules and not holds(rules, measured.value, published):
-        return 0.5
     kept = [(holds(rules, value, published), times) for value, times in _readings(rules, measured)]
     return sum(times for held, times in kept if held) / sum(times for _, times in kept)
 
 
 def _readings(rules: Mapping[str, Any], measured: Measured) -> list[tuple[Any, int]]:
     """Returns the values at which rules are judged, and how often each occurs; ranks stand for a draw."""
+    if "tested" in rules and not measured.value:
+        return [(False, 1), (True, 1)]  # what was not found may be there
     if measured.orders and asks_order(rules):
         return [([int(rank) for rank in order.split()], n) for order, n in measured.orders.items()]
     if measured.interval is not None and rules.keys() <= set(BOUNDS):

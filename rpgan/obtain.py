@@ -2,17 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
 from rpgan.checkpoint import (
-    KINDS,
     find,
     load_card,
     load_config,
     load_generator,
     load_inverter,
+    refuse_another_kind,
     satisfies,
 )
 from rpgan.config import Config, GanConfig, InversionConfig
@@ -122,11 +122,8 @@ def named_generator(checkpoint: str, changes: Mapping[str, Any]) -> GanConfig:
         given = ", ".join(changes)
         raise UserError(f"overrides of {given} beside checkpoint = {checkpoint!r}; expected one of both")
     config = load_config(checkpoint)
-    if not isinstance(config, GanConfig):
-        raise UserError(
-            f"{checkpoint} is {KINDS[type(config)]}; expected a generator: rpgan models lists them"
-        )
-    return config
+    refuse_another_kind(checkpoint, config, GanConfig)
+    return cast(GanConfig, config)
 
 
 def refuses_hours(profile: str, changes: Mapping[str, Any] | None) -> bool:

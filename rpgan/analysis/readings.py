@@ -17,8 +17,8 @@ from rpgan.models.generator import RandomPathGenerator, render
 from rpgan.models.modes import routed_by
 from rpgan.results import Result
 
-# Whose instances are compared; the two explorers differ in their activation and schedule.
 N_WEIGHTS = 20_000  # of an instance that shows what the diversity term does
+# Whose instances are compared; the two explorers differ in their activation and schedule.
 NETWORKS = ("cifar10-rpgan", "cifar10-explorer", "cifar10-explorer-relu", "sprites-rpgan", "mnist-rpgan")
 
 
@@ -204,7 +204,7 @@ def idle_share(size: int, batch: int, routing: str, steps: int, rng: torch.Gener
     """
     draw = choose(paths.DRAWS, routing, "routing =")
     draws = (draw((size,), batch, rng)[:, 0] for _ in range(steps))
-    drawn = sum(len(draw.unique()) for draw in draws)
+    drawn = sum(len(batch_drawn.unique()) for batch_drawn in draws)
     return 1 - drawn / (size * steps), (1 - 1 / size) ** batch
 
 

@@ -119,7 +119,7 @@ def models_command() -> None:
     from rpgan.checkpoint import describe, names, roots
     from rpgan.places import CLONE
 
-    if not names():
+    if not (committed := names()):
         raise UserError(f"no checkpoint in {' or '.join(map(str, roots()))}; {CLONE}")
-    for name in names():
+    for name in committed:
         print(describe(name))

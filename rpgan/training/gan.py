@@ -13,7 +13,7 @@ from rpgan import paths
 from rpgan.checkpoint import load_card, load_generator
 from rpgan.config import GanConfig
 from rpgan.datasets import ImageDataset
-from rpgan.errors import UserError
+from rpgan.errors import UserError, choose
 from rpgan.images import tile, to_float
 from rpgan.losses import ADVERSARIAL, DIVERSITY, gradient_penalty
 from rpgan.metrics.features import load_extractor
@@ -47,8 +47,7 @@ class GanTask:
             ("train.idle_instances", train.idle_instances, IDLE),
             ("train.routing", train.routing, paths.DRAWS),
         ):
-            if value not in valid:
-                raise UserError(f"{name} = {value!r}; expected one of {', '.join(valid)}")
+            choose(valid, value, f"{name} =")
         self.config, self.fabric, self.held_out = config, fabric, held_out
         self.ranks, self.batch_size = Ranks.of(fabric), train.batch_size * train.d_steps
         self.rows = self.ranks.rows(self.batch_size, train.d_steps)  # of the images of a step
