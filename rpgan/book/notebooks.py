@@ -188,7 +188,10 @@ def _execute(notebook: Path, output: Path, parameters: dict[str, Any]) -> None:
     options: dict[str, Any] = {"kernel_name": "python3", "cwd": str(Path.cwd())}
     _import_from_checkout()
     options["progress_bar"] = {**PROGRESS, "desc": notebook.stem, "disable": None}
-    options["extra_arguments"] = ["--IPKernelApp.log_level=50"]  # it warns about loopback TCP each time
+    options["extra_arguments"] = [
+        "--IPKernelApp.log_level=50",  # it warns about loopback TCP each time
+        "--InlineBackend.figure_formats=retina",  # sharp on screens of two pixels for one
+    ]
     try:
         papermill.execute_notebook(str(notebook), str(output), parameters, **options)
     except DeadKernelError:

@@ -28,7 +28,7 @@ PADDING = 1  # pixels of an image between images
 
 
 LOOK: dict[Any, Any] = {
-    "figure.dpi": 130,
+    "figure.dpi": 110,
     "figure.constrained_layout.use": True,
     "font.size": 9,
     "axes.titlesize": 9,
