@@ -105,11 +105,12 @@ def enumerate_all(bucket_sizes: Sequence[int]) -> Tensor:
 
 
 def check(paths: Tensor, bucket_sizes: Sequence[int]) -> None:
-    """Raises UserError unless paths is an integer (n, n_buckets) tensor within the bucket sizes."""
-    expected = f"int64 of shape (n, {len(bucket_sizes)}), entries below {tuple(bucket_sizes)}"
-    if paths.dtype != torch.int64 or paths.ndim != 2 or paths.shape[1] != len(bucket_sizes):
+    """Raises UserError unless paths is an integer (n > 0, n_buckets) tensor within the bucket sizes."""
+    expected = f"int64 of shape (n > 0, {len(bucket_sizes)}), entries below {tuple(bucket_sizes)}"
+    wrong = paths.ndim != 2 or paths.shape[1] != len(bucket_sizes) or len(paths) == 0
+    if paths.dtype != torch.int64 or wrong:
         raise UserError(f"paths are {paths.dtype} of shape {tuple(paths.shape)}; expected {expected}")
-    if paths.numel() and (bool((paths < 0).any()) or bool((paths.cpu() >= torch.tensor(bucket_sizes)).any())):
+    if bool((paths < 0).any()) or bool((paths.cpu() >= torch.tensor(bucket_sizes)).any()):
         raise UserError(
             f"paths reach from {paths.amin(0).tolist()} to {paths.amax(0).tolist()}; expected {expected}"
         )

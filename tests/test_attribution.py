@@ -135,7 +135,7 @@ def test_intervals_cover_the_enumerated_truth(small) -> None:
         counts = sobol.resampling_counts(100, 200, rng(seed))
         found = sobol.estimated(table[(plan * places).sum(-1)], counts, 0.9)
         hits += (found.low.total <= truth + 1e-12) & (truth <= found.high.total + 1e-12)
-    assert hits.min() >= 29, hits
+    assert hits.min() >= 29 and hits[:3].mean() / 40 < 0.98, hits
 
 
 def test_rendering_once_a_path_changes_no_value(small) -> None:

@@ -58,6 +58,8 @@ def test_more_instances_may_go_with_more_in_the_last_bucket():
     usual = resolve("cifar10-rpgan", "book").generator.bucket_sizes[0]
     assert consistency(rows, "book").n_in == (5, 10, 15, 20, usual), "a row says what is not the experiment's"
     assert consistency(rows[:3], "book").last_by_instances("color") is None, "three tell nothing"
+    alike = [row(MIDDLE, LAST, overrides=own) for own in sizes]
+    assert consistency(alike, "book").last_by_instances("color") is None, "equal shares have no order"
     assert consistency([rows[0]] * 5, "book").last_by_instances("color") is None, "all of one size"
 
 

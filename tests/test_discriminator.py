@@ -10,7 +10,7 @@ from torch import nn
 from rpgan.config import ClassifierConfig, DiscriminatorConfig
 from rpgan.errors import UserError
 from rpgan.experiments import EXPERIMENTS
-from rpgan.models.blocks import pooled
+from rpgan.models.blocks import DownBlock, pooled
 from rpgan.models.classifier import build_classifier
 from rpgan.models.discriminator import ARCHITECTURES, build_discriminator
 
@@ -95,6 +95,14 @@ def test_the_papers_discriminator_for_cifar10():
     ]
     assert {b.conv2.out_channels for b in blocks} == {128}
     assert [isinstance(b.skip, nn.Conv2d) for b in blocks] == [True, True, False, False]
+
+
+@pytest.mark.parametrize(("down", "first"), [(True, True), (True, False), (False, False)])
+def test_a_block_is_that_of_miyato_and_others(down, first, rng):
+    """Pre-activation but for the first block, which sees an image; both branches pooled at the end."""
+    block, x = DownBlock(3, 4, down, first), torch.randn(2, 3, 8, 8, generator=rng)
+    y = block.conv2(F.relu(block.conv1(x if first else F.relu(x)))) + block.skip(x)
+    torch.testing.assert_close(block(x), F.avg_pool2d(y, 2) if down else y)
 
 
 @pytest.mark.parametrize("size", [(4, 4), (6, 2), (8, 10)])

@@ -93,7 +93,7 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says():
         d = layer_diversity(sums, (9, 9), draw, n_resamples=300, level=0.9)
         assert d.ratio_low[0] == d.ratio_high[0] == 1
         hits += int(d.ratio_low[1] <= 3 <= d.ratio_high[1])
-    assert 46 <= hits <= 60
+    assert 46 <= hits <= 59
 
 
 def _varied(sizes: tuple[int, ...]) -> list[torch.Tensor]:

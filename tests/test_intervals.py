@@ -57,6 +57,12 @@ def test_the_interval_of_a_rank_correlation_covers_it(truth):
     assert 0.9 < held / 400 < 0.99
 
 
+def test_its_error_is_that_of_bonett_and_wright():
+    half = 1.959964 * math.sqrt((1 + 0.7**2 / 2) / 9)
+    expected = [math.tanh(math.atanh(0.7) + side * half) for side in (-1, 1)]
+    assert rank_interval(0.7, 12) == pytest.approx(expected, abs=1e-6)
+
+
 def test_few_units_tell_next_to_nothing_even_in_perfect_order():
     low, high = rank_interval(1.0, 4)
     assert low < 0 < 0.99 < high <= 1 and rank_interval(-1.0, 4) == pytest.approx((-high, -low))

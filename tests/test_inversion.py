@@ -240,6 +240,14 @@ def test_the_budget_counts_rendered_candidates(generator, wanted, rng):
         search.improve(generator, wanted, starts, flat(generator, 6), cost, budget=1)
 
 
+def test_starts_that_spend_the_budget_are_compared(generator, wanted, rng):
+    starts = generator.sample_paths(12, rng).view(6, 2, -1)
+    for order in (starts, starts.flip(1)):
+        found = search.improve(generator, wanted, order, flat(generator, 6), pixel_change, budget=2)
+        again = search.candidate_errors(generator, wanted, found.routes[:, None], pixel_change)
+        torch.testing.assert_close(again[:, 0], found.error)
+
+
 def test_search_from_the_classifiers_is_never_worse_than_the_classifiers_alone(examined, rng):
     generator, _, routes, readings = examined
     images = to_uint8(render(generator, routes[:8]))
@@ -303,6 +311,11 @@ def test_a_ratio_of_means_and_its_interval(rng):
     assert (ratio.value, ratio.interval, ratio.n) == (0.75, (0.75, 0.75), 50)
     noisy = reconstruction.ratio(over + torch.randn(50, generator=rng).double(), under, rng)
     assert noisy.interval[0] < noisy.value < noisy.interval[1]
+    means = reconstruction.ratio(torch.tensor([1.0, 30.0]).double(), torch.tensor([1.0, 10.0]).double(), rng)
+    assert means.value == pytest.approx(31 / 11), "a ratio of means, not a mean of ratios"
+    one = torch.rand(50, generator=rng).double() + 0.1
+    paired = reconstruction.ratio(3 * one, one, rng)
+    assert paired.interval == pytest.approx((3, 3)), "both are resampled together"
 
 
 def test_true_paths_have_no_error_and_random_ones_no_advantage(generator, rng):

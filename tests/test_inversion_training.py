@@ -1,5 +1,6 @@
 """Training path classifiers: their images come from one generator, and a resume is bitwise."""
 
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from rpgan.checkpoint import export_checkpoint, load_card, load_inverter, save_c
 from rpgan.config import InversionConfig
 from rpgan.errors import UserError
 from rpgan.experiments import EXPERIMENTS
-from rpgan.images import to_uint8
+from rpgan.images import to_float, to_uint8
 from rpgan.models.generator import build_generator, render
 from rpgan.models.inverter import read
 from rpgan.overrides import override
@@ -104,6 +105,26 @@ def test_the_generator_does_not_change(config, saved, generator):
     for step, (images, routes) in enumerate(task.batches(0, 2)):
         assert task.update(step, images, routes)["loss"].isfinite()
     assert all(torch.equal(value, before[key]) for key, value in task.generator.state_dict().items())
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_step_descends_the_mean_cross_entropy_of_every_bucket(config, saved, shared):
+    config = override(config, {"shared": shared, "train.weight_decay": 0.0})
+    task = InversionTask(config, build_fabric("float32", "cpu"), saved)
+    ((images, routes),) = task.batches(0, 1)
+    before, written = deepcopy(task.model), deepcopy(task.model).train()
+    logits = written(to_float(images))
+    of_buckets = [F.cross_entropy(logits[b], routes[:, b]) for b in range(5)]
+    (sum(of_buckets) / 5).backward()
+    loss = float(task.update(0, images, routes)["loss"])
+    assert loss == pytest.approx(sum(of_buckets).item() / 5, rel=1e-4)
+    clear = 0
+    steps = zip(before.parameters(), task.model.parameters(), written.parameters(), strict=True)
+    for old, new, expected in steps:
+        large = expected.grad.abs() > 1e-4  # AdamW's first step is its rate against the gradient's sign
+        assert torch.equal((new - old)[large].sign(), -expected.grad[large].sign())
+        clear += int(large.sum())
+    assert clear > 100
 
 
 def test_what_does_not_fit_the_generator_is_refused(config, saved, tmp_path):

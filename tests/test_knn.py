@@ -1,11 +1,13 @@
 """Precision, recall, density, coverage: identical, disjoint, dropped modes, direction, expectations."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 import torch
 
 from rpgan.errors import UserError
-from rpgan.metrics.knn import density_coverage, precision_recall
+from rpgan.metrics.knn import density_coverage, neighbour_scores, precision_recall
 
 
 def modes(labels: list[int], n: int = 40, seed: int = 0) -> torch.Tensor:
@@ -19,6 +21,15 @@ def test_identical_sets():
     result = precision_recall(real=features, fake=features)
     assert (result.precision, result.recall) == (1, 1)
     assert density_coverage(real=features, fake=features).coverage == 1
+
+
+def test_each_score_has_the_neighbours_of_its_own_paper(rng):
+    real, fake = torch.randn(60, 3, generator=rng), 0.5 + torch.randn(50, 3, generator=rng)
+    expected = asdict(precision_recall(real=real, fake=fake, k=3))
+    expected |= asdict(density_coverage(real=real, fake=fake, k=5))
+    assert neighbour_scores(real=real, fake=fake) == expected
+    assert expected["precision"] != precision_recall(real=real, fake=fake, k=5).precision
+    assert expected["density"] != density_coverage(real=real, fake=fake, k=3).density
 
 
 def test_disjoint_sets():

@@ -12,6 +12,7 @@ from rpgan.losses import (
     gradient_penalty,
     hinge_discriminator,
     pair_diversity,
+    weights_of,
 )
 from rpgan.models.blocks import UpBlock
 from rpgan.models.bucket import Bucket
@@ -60,6 +61,19 @@ def test_gradient_penalty_measures_the_distance_from_norm_one(norm, expected, rn
         assert float(linear.weight.grad.norm()) == pytest.approx(2 * abs(norm - 1), abs=1e-5)
 
 
+class Square(nn.Module):
+    """D(x) = ‖x‖²/2, whose gradient is x."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.flatten(1).square().sum(1) / 2
+
+
+def test_each_image_is_penalised_for_its_own_gradient(rng):
+    images = torch.randn(6, 2, 3, 3, generator=rng) * torch.arange(6)[:, None, None, None]
+    penalty = gradient_penalty(Square(), images, images, torch.rand(6, generator=rng))
+    torch.testing.assert_close(penalty, (images.flatten(1).norm(dim=1) - 1).square().mean())
+
+
 def test_gradient_penalty_looks_between_real_and_fake(rng):
     seen: list[torch.Tensor] = []
     probe = LinearCritic(1)
@@ -86,6 +100,26 @@ def test_pair_diversity_is_zero_for_equal_and_two_for_independent_instances(rng)
     assert float(pair_diversity(independent, rng)) == pytest.approx(2, abs=0.1)
     opposite = bucket_of(torch.stack([weight, -weight]))
     assert float(pair_diversity(opposite, rng)) == pytest.approx(4, abs=0.1)
+
+
+def test_a_pair_may_be_any_and_each_of_its_weights_has_its_own_spread(rng):
+    torch.manual_seed(0)
+    bucket, seen = Bucket(UpBlock(3, 4) for _ in range(4)).double(), set()
+    for instance in bucket.instances:
+        instance.conv2.weight.data *= 10
+    weights = [instance.conv1.weight for instance in bucket.instances]
+    for _ in range(60):
+        value = pair_diversity(bucket, rng, margin=10.0)
+        gradients = torch.autograd.grad(value, weights, allow_unused=True)
+        i, j = (k for k, gradient in enumerate(gradients) if gradient is not None)
+        pairs = zip(*(weights_of(bucket.instances[k]) for k in (i, j)), strict=True)
+        spreads = [
+            ((a - b) / torch.cat([a.flatten(), b.flatten()]).std(correction=0)).square().mean()
+            for a, b in pairs
+        ]
+        torch.testing.assert_close(value, torch.stack(spreads).mean())
+        seen.add((i, j))
+    assert len(seen) == 6
 
 
 def test_pair_diversity_does_not_depend_on_the_scale_of_the_weights_or_on_biases(rng):

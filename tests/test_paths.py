@@ -101,13 +101,13 @@ def test_enumeration_is_lexicographic_and_complete():
         torch.zeros(2, 4, dtype=torch.int64),
         torch.tensor([[0, 0, 4]]),
         torch.tensor([[0, -1, 0]]),
+        torch.zeros(0, 3, dtype=torch.int64),
     ],
 )
 def test_check_says_what_was_got_and_expected(wrong):
-    with pytest.raises(UserError, match=r"paths .*; expected int64 of shape \(n, 3\)"):
+    with pytest.raises(UserError, match=r"paths .*; expected int64 of shape \(n > 0, 3\)"):
         paths.check(wrong, SIZES)
 
 
-def test_check_accepts_the_largest_entries_and_none():
+def test_check_accepts_the_largest_entries():
     paths.check(torch.tensor([[2, 0, 3]]), SIZES)
-    paths.check(torch.zeros(0, 3, dtype=torch.int64), SIZES)

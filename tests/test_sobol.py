@@ -99,7 +99,12 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say():
             hits[row] += (getattr(result.low, name) <= truth) & (truth <= getattr(result.high, name))
         pairs = reference.pairs[0]
         hits[2] += (result.low.pairs[0] <= pairs) & (pairs <= result.high.pairs[0])
-    assert hits.min() >= 37, hits
+    assert hits.min() >= 37 and 0.84 < hits.mean() / 50 < 0.96, hits
+
+
+def test_a_bootstrap_sample_has_as_many_rows_as_there_are():
+    counts = sobol.resampling_counts(30, 50, rng())
+    assert (counts.sum(1) == 30).all() and counts.mean(0).std() > 0 and counts.max() > 1
 
 
 def test_estimates_are_without_bias():
@@ -110,6 +115,9 @@ def test_estimates_are_without_bias():
         error = values.std(0) / len(results) ** 0.5
         difference = (values.mean(0) - getattr(reference, name) * reference.variance).abs()
         assert (difference <= 4 * error + 1e-12).all(), name
+    few = [estimate(mixed, SIZES, 5, rng(seed), n_resamples=2).value.variance for seed in range(2_000)]
+    variance = torch.stack(few)
+    assert (variance.mean() - reference.variance).abs() <= 4 * variance.std() / len(few) ** 0.5
 
 
 def test_the_seed_decides_and_only_it():

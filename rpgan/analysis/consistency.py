@@ -76,13 +76,14 @@ class Consistency:
     def last_by_instances(self, measure: str) -> Result | None:
         """Rank correlation, over trainings, of the instances with the last bucket's share in a measure.
 
-        None for fewer than four trainings, and where all have equally many instances.
+        None for fewer than four trainings, and where all have equally many instances or equal shares.
         """
         from scipy.stats import spearmanr
 
-        if len(self.n_in) < FEWEST or len(set(self.n_in)) == 1:
+        last = self.measures[measure].share[:, -1].tolist()
+        if len(self.n_in) < FEWEST or len(set(self.n_in)) == 1 or len(set(last)) == 1:
             return None
-        value = float(spearmanr(self.n_in, self.measures[measure].share[:, -1]).statistic)
+        value = float(spearmanr(self.n_in, last).statistic)
         return Result(value, len(self.n_in), interval=rank_interval(value, len(self.n_in)), note=measure)
 
     def summary(self) -> str:

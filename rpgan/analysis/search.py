@@ -93,7 +93,8 @@ def improve(
         before = errors
         kept, errors = _best(torch.cat([kept, candidates], 1), torch.cat([errors, found], 1), width)
         idle, bucket = (idle + 1 if torch.equal(before, errors) else 0), bucket + 1
-    return _padded(Search(kept[:, 0], tried.cummin(1).values), budget)
+    routes, _ = _best(kept, errors, 1)  # starts that spend the budget were not ordered yet
+    return _padded(Search(routes[:, 0], tried.cummin(1).values), budget)
 
 
 def compare(
