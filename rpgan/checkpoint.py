@@ -70,9 +70,13 @@ def save_checkpoint(
 
 
 def refuse_what_is_no_checkpoint(directory: Path) -> None:
-    """Raises UserError where a path is taken by anything but the two files of a checkpoint."""
+    """Raises UserError where a path is taken by anything but the two files of a checkpoint.
+
+    Hidden files do not count, which systems leave anywhere; hidden folders do, such as one of git.
+    """
     inside = directory.iterdir() if directory.is_dir() else [directory] if directory.exists() else []
-    if not {path.name for path in inside if not path.name.startswith(".")} <= {CARD, WEIGHTS}:
+    taken = {path.name for path in inside if path.is_dir() or not path.name.startswith(".")}
+    if not taken <= {CARD, WEIGHTS}:
         raise UserError(
             f"{directory} is there and is no checkpoint; expected a new directory, or one to replace"
         )

@@ -15,17 +15,21 @@ if TYPE_CHECKING:
     from lpips import LPIPS
 
 
+def places() -> list[Path]:
+    """Folders in which weights are looked for: `<root>/raw`, and torch hub's cache."""
+    return [data_root() / "raw", Path(torch.hub.get_dir()) / "checkpoints"]
+
+
 def find_weights(url: str) -> Path:
-    """Returns the file of that URL from `<root>/raw`, or from torch hub's cache.
+    """Returns the file of that URL from the first of the places that has it.
 
     Raises UserError, with what to fetch and where to put it, when it is in neither.
     """
-    places = [data_root() / "raw", Path(torch.hub.get_dir()) / "checkpoints"]
     name = url.rsplit("/", 1)[-1]
-    found = [place / name for place in places if (place / name).is_file()]
+    found = [place / name for place in places() if (place / name).is_file()]
     if not found:
-        looked = " and ".join(str(place) for place in places)
-        raise UserError(f"no file {name} in {looked}; download {url} and put it at {places[0] / name}")
+        looked = " and ".join(str(place) for place in places())
+        raise UserError(f"no file {name} in {looked}; download {url} and put it at {places()[0] / name}")
     return found[0]
 
 

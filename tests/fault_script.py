@@ -24,7 +24,7 @@ from rpgan.datasets import load_dataset
 from rpgan.overrides import from_dict
 from rpgan.results import read_results
 from rpgan.sweep import Point, Sweep, plan, run_sweep, table
-from rpgan.sweep.trial import read_row
+from rpgan.sweep.trial import read_row, row_of
 from rpgan.training import train
 
 
@@ -67,7 +67,7 @@ class Trials:
             self.saved[i] = check_run(trial.directory, every, self.saved[i])
             read_row(trial)
         path = table.table_path(self.sweep.name, self.trials)
-        assert not path.exists() or table._read(path)
+        assert not path.exists() or [row_of(row) for row in json.loads(path.read_text())["rows"]]
 
     def result(self) -> dict:
         rows = [vars(row) for row in table.collect(self.sweep, "smoke", self.trials).rows]

@@ -63,6 +63,21 @@ def test_the_smaller_group_has_the_degrees_of_freedom():
     assert across.interval == pytest.approx((0.96 - 12.706 * 0.04, 1), abs=1e-3)
 
 
+def test_the_errors_of_both_groups_add_up():
+    rows = [kind(order) for kind in (routed, standard) for order in [RISING] * 4 + [SWAPPED]]
+    across = accord(*rows).agreement("color", STANDARD, RPGAN)
+    assert across.value == pytest.approx(0.936)
+    half = 2.7764 * 0.024 * 2**0.5  # Student's with 4 degrees of freedom; each group's jackknife gives 0.024
+    assert across.interval[0] == pytest.approx(0.936 - half, abs=1e-4)
+
+
+def test_rounding_is_no_error():
+    orders = ([1.0, 2, 3, 4, 5], [2.0, 3, 1, 4, 5], [3.0, 1, 2, 4, 5])
+    found = accord(*(routed([x / 15 for x in o], [0.2] * 5) for o in orders), standard([0.2] * 5, [0.2] * 5))
+    within = found.agreement("color", ALL, ALL)
+    assert within.value == pytest.approx(0.7) and within.interval is None
+
+
 def test_coincidence_is_no_certainty():
     """Few trainings that put few layers into the same order leave no error, and so no interval."""
     found = accord(*[routed(RISING)] * 3, *[standard(RISING)] * 3)

@@ -255,6 +255,19 @@ def test_a_group_does_not_hide_in_the_mean_of_others() -> None:
     assert apart == pytest.approx(2 * together) and apart == pytest.approx(1, abs=0.1)
 
 
+def test_groups_are_judged_by_totals_and_colour_by_how_far_it_lies_behind() -> None:
+    """The hue is the first bucket's; the place is the parity of two, which neither decides alone."""
+    plan = sobol.design((2, 2, 2, 2), 400, rng())
+    values = {"hue": plan[..., :1].double(), "place": (plan[..., 1:3].sum(-1) % 2)[..., None].double()}
+    counts = sobol.resampling_counts(400, 50, rng())
+    found = at.Attribution(values, {name: sobol.estimated(v, counts) for name, v in values.items()})
+    told = at.results(found, "x", {"p": ["place"]}) | at.order_results(found, "x", ["hue"], [["place"]])
+    assert told["x_p"].value.tolist() == pytest.approx([0, 1, 1, 0], abs=0.15)
+    assert all(order.split()[0] == order.split()[3] == "1" for order in told["x_p"].orders)
+    assert told["x_color_lag"].value == pytest.approx(1 - 2.5, abs=0.1)
+    assert told["x_last_geometry"].value == pytest.approx(1, abs=0.15)
+
+
 def test_unknown_properties_are_named() -> None:
     with pytest.raises(UserError, match="no property hue; expected some of f"):
         at.centre(attributed(additive(sobol.design((2, 2, 2), 5, rng()))), ["hue"])

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from rpgan.benchmark import benchmark, write_benchmark
+from rpgan.benchmark import benchmark, measure, write_benchmark
 from rpgan.benchmark.measures import ROUTING, one_thread
 from rpgan.benchmark.networks import SIZES, STRATEGIES, Networks, one_by_one
 from rpgan.benchmark.operators import BETWEEN, KINDS, OTHER
@@ -96,6 +96,25 @@ def test_one_thread_is_one_thread_and_gives_them_back(networks, monkeypatch):
     for call in one_thread(networks, SIZES["tiny"]).values():
         call()
     assert seen == [1, 1] and torch.get_num_threads() == before
+
+
+def test_times_are_median_milliseconds_and_samples_are_scaled(networks, monkeypatch):
+    monkeypatch.setattr("rpgan.benchmark.timed", lambda *_: {"auto": torch.tensor([0.1, 0.2, 0.9])})
+    monkeypatch.setattr("rpgan.benchmark.BESIDE", {})
+    found = {row.what: row.ms for row in measure(networks, 4, "float32", SIZES["tiny"])}
+    assert found["g_step"] == pytest.approx(200) and found["sample_10k"] == pytest.approx(200 * 10_000 / 256)
+
+
+def test_aims_are_met_by_ratios_within_their_limit():
+    found = {"a": 1.0, "b": 1.3}
+    assert costs._met(found, "at most", 1.3) == costs._met(found, "at least", 1.0) == "yes"
+    assert costs._met(found, "at most", 1.2) == "at 1 of 2"
+    assert costs._extreme(found, "at most") == "1.30 (b); best 1.00"
+    assert costs._extreme(found, "at least") == "1.00 (a); best 1.30"
+    ms = {"naive": 40.0, "by_instance": 10.0, "batched": 20.0, "auto": 10.0, "twin": 8.0}
+    times = {(what, 64, "float32", way): t for what in costs.ROUTED for way, t in ms.items()}
+    ratios = [next(iter(of.values()), None) for *_, of in costs._ratios(times)]
+    assert ratios == [None, 4.0, 1.25, 1.25, 1.0]
 
 
 def test_the_page_shows_the_rows(document):

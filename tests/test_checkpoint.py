@@ -223,10 +223,12 @@ def test_a_folder_that_is_no_checkpoint_is_left_alone(saved, tmp_path, monkeypat
     """Whoever forgets the name of a checkpoint must not lose all of them."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
-    for place in (saved.parent, Path("."), tmp_path / "file"):
+    (tmp_path / "cloned" / ".git").mkdir(parents=True)
+    for place in (saved.parent, Path("."), tmp_path / "file", tmp_path / "cloned"):
         with pytest.raises(UserError, match=r"is there and is no checkpoint; expected a new"):
             export_checkpoint(saved, place)
-    assert load_card(saved)["steps"] == 7 and sorted(p.name for p in tmp_path.iterdir()) == ["file", "saved"]
+    assert load_card(saved)["steps"] == 7 and (tmp_path / "cloned" / ".git").is_dir()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["cloned", "file", "saved"]
 
 
 def test_format_is_one():

@@ -53,6 +53,25 @@ def test_a_step_descends_the_cross_entropy_of_every_label(config):
     assert sum(int((gradient.abs() > 1e-4).sum()) for _, gradient in moved) > 100
 
 
+def test_settings_reach_the_update(monkeypatch):
+    where, asked = "rpgan.training.classifier.", []
+
+    def augmented(images, shift, flip, rng):
+        asked.extend((shift, flip))
+        return images
+
+    def cut_out(images, side, rng):
+        asked.append(side)
+        return images
+
+    monkeypatch.setattr(where + "_augmented", augmented)
+    monkeypatch.setattr(where + "_cut_out", cut_out)
+    changes = {"train.shift": 3, "train.flip": True, "train.cutout": 5, "train.weight_decay": 0.03}
+    task = task_of(override(DIGITS, changes))
+    task.update(0, *task.held_out.__getitems__([0, 1]))
+    assert asked == [3, True, 5] and task.optimizer.param_groups[0]["weight_decay"] == 0.03
+
+
 def test_rates_rise_shortly_and_fall_over_half_a_cosine():
     assert [one_cycle(step, 10_000) for step in (0, 99, 5_000)] == pytest.approx([0.005, 0.5, 0.5])
     task = task_of(DIGITS)

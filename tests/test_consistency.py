@@ -71,3 +71,10 @@ def test_trainings_that_cannot_be_compared_are_left_out():
     assert consistency([*whole, other, single], "book").n_in == (5, 5)
     assert consistency([*whole[:1], single, planted.row()], "book") is None
     assert consistency([], "book") is None
+
+
+def test_the_last_two_are_no_middle_and_both_must_lead():
+    third, uneven = [0.1, 0.2, 0.4, 0.3], [0.2, 0.3, 0.1, 0.4]
+    color = consistency([row(third, third), row(uneven, uneven)], "book").measures["color"]
+    assert color.peaks_between().tolist() == [False, False]
+    assert color.late_are_most().tolist() == [True, False]

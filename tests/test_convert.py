@@ -17,7 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rpgan.checkpoint import load_card, load_generator
+from rpgan.checkpoint import load_card, load_config, load_generator
+from rpgan.config import GanConfig
 from rpgan.convert import convert
 from rpgan.errors import UserError
 from rpgan.experiments import EXPERIMENTS
@@ -379,8 +380,30 @@ def test_arguments_must_be_json(text: str, tmp_path: Path) -> None:
         convert(source, params, out)
 
 
+def test_the_card_has_the_authors_training(tmp_path: Path) -> None:
+    given = {
+        "loss": "wasserstein_gp",
+        "rate": 1e-4,
+        "batch": 8,
+        "betas": [0.0, 0.9],
+        "equal_split": True,
+        "diversity": 0,
+        "diversity_margin": 1.2,
+        "seed": 7,
+        "discriminator_steps": 3,
+        "steps": 90,
+    }
+    convert(*write(tmp_path, LAYOUTS["resnet32"][0], BASE | {"model": "sn_resnet32"} | given))
+    config = load_config(tmp_path / "converted")
+    assert isinstance(config, GanConfig)
+    told, loss = config.train, config.loss
+    assert (told.g_lr, told.d_lr, told.batch_size, told.betas) == (1e-4, 1e-4, 8, (0.0, 0.9))
+    assert (told.routing, told.d_steps, told.steps, config.seed) == ("balanced", 3, 30, 7)
+    assert (loss.name, loss.diversity, loss.diversity_margin) == ("wgan-gp", "off", 1.2)
+
+
 class Payload:
-    """Runs code when it is unpickled, where unpickling is not restricted."""
+    """Makes a file when it is unpickled, where unpickling is not restricted."""
 
     def __init__(self, witness: Path) -> None:
         self.witness = witness
@@ -390,6 +413,17 @@ class Payload:
 
 
 @pytest.mark.tried("hostile", "pickled code among the tensors of a released checkpoint", "it is not executed")
+def test_code_in_a_file_is_not_run(tmp_path: Path) -> None:
+    weights, _, arguments = LAYOUTS["resnet32"]
+    witness = tmp_path / "executed"
+    source, params, out = write(tmp_path, weights | {"extra": Payload(witness)}, BASE | arguments)
+    with pytest.raises(UserError, match="not a file of plain tensors"):
+        convert(source, params, out)
+    assert not witness.exists() and not out.exists()
+    torch.load(source, weights_only=False)
+    assert witness.exists(), "the code would have run"
+
+
 @pytest.mark.parametrize("part", [0, 1, 4, 100, 0.3, 0.9, 0.999])
 @pytest.mark.tried("fault", "a released checkpoint cut off", "one line; nothing is written")
 def test_cut_files_are_refused(part: float, tmp_path: Path) -> None:

@@ -100,6 +100,12 @@ def test_a_dropped_mode_costs_recall_only() -> None:
     assert scores["color_hellinger"] > 0.4
 
 
+def test_neighbours_take_equally_many_and_say_how_many() -> None:
+    found = compare(measure([random_images(30)], FAKE, "x"), random_images(50), FAKE, 0).scores
+    n = {score.name: score.n for score in found}
+    assert n["frechet_mnist-cnn"] == 50 and n["precision_mnist-cnn"] == n["prd_f8_mnist-cnn"] == 30
+
+
 def test_every_score_says_what_it_was_measured_on(model: Path) -> None:
     evaluation = evaluate(model, 60, seed=3)
     names = [score.name for score in evaluation.scores]

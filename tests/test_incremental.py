@@ -229,3 +229,29 @@ def test_the_interval_of_what_is_settled_is_over_the_remainders(rng):
 def test_a_single_remainder_agrees_with_itself(after, reader, rng):
     with pytest.raises(UserError, match="n_routes is 1; expected at least 2"):
         class_map(after, lambda images: reader.read(images).labels, 1, rng)
+
+
+def test_shares_are_of_the_digits_and_generators_that_they_name(rng):
+    def shown(*labels: int) -> incremental.Seen:
+        n = len(labels)
+        features = torch.rand(n, 1, generator=rng)
+        return incremental.Seen(torch.zeros(n, 1, 2, 2).byte(), features, torch.tensor(labels))
+
+    uniform = {
+        "first stage": shown(0, 0, 0, 7),
+        "extended": shown(7, 7, 8, 0),
+        "fine-tuned": shown(9, 9, 9, 9),
+        "from scratch": shown(7, 8, 0, 0),
+    }
+    old = {"first stage": shown(0, 1, 2, 3), "extended": shown(0, 1, 2, 3), "fine-tuned": shown(0, 7, 7, 7)}
+    seen = incremental.Comparison(torch.zeros(4, 4), uniform, {"old paths": shown(0, 0)}, old)
+    moved, real = (
+        incremental.Drift(0.0, share(torch.ones(4) > 0)),
+        Moments(2 + torch.rand(9, 1, generator=rng)),
+    )
+    found = incremental.results((BEFORE, AFTER), extend.Difference((), ()), seen, real, moved)
+    assert found["new_digit_least_share"].value == 0
+    assert found["new_digit_shares"].value == [0.5, 0.25, 0]
+    of = ("", "_first_stage", "_fine_tuned", "_from_scratch")
+    assert [found[f"new_digit_share{ending}"].value for ending in of] == [0.75, 0.25, 1, 0.5]
+    assert found["fine_tuned_kept"].value == 0.25

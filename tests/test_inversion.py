@@ -356,6 +356,7 @@ def test_a_model_s_results_are_of_its_own_images(examined, rng):
     found = inversion.results("planted", tested) | reconstruction.results("planted", remade, gains, True)
     assert (found["search_over_classifiers"].value, found["search_over_list"].value) == (0.25, 0.5)
     assert found["accuracy"].value == [r.accuracy for r in tested.found.values()]
+    assert tested.orders == found["accuracy"].orders == {"2 1 2": 2_000}
     assert found["reconstruction_over_random"].value == 0 and found["edit_is_selective"].n == 9
 
 
@@ -396,3 +397,9 @@ def test_an_edit_is_selective_where_one_bucket_moves_and_another_colours(rng):
     leaning = edits.leaning("colour", "edges", rng)
     assert leaning.selective() and leaning.difference[1] > 0 > leaning.difference[0]
     assert not edits.leaning("edges", "edges", rng).selective()
+
+
+def test_one_sure_lean_is_not_selective():
+    ends = torch.tensor([[0.1, 0.2], [-0.2, 0.1]])
+    for interval in (ends, -ends.flip(1)):
+        assert not editing.Leaning(("a", "b"), interval.mean(1), interval).selective()

@@ -19,6 +19,7 @@ from rpgan.models.inverter import read
 from rpgan.overrides import override
 from rpgan.presets import resolve
 from rpgan.training import train
+from rpgan.training.classifier import one_cycle
 from rpgan.training.inversion import InversionTask
 from rpgan.training.machine import build_fabric
 
@@ -125,6 +126,18 @@ def test_a_step_descends_the_mean_cross_entropy_of_every_bucket(config, saved, s
         assert torch.equal((new - old)[large].sign(), -expected.grad[large].sign())
         clear += int(large.sum())
     assert clear > 100
+
+
+def test_settings_reach_the_step(config, saved):
+    config = override(config, {"train.weight_decay": 0.03})
+    task, other = (
+        InversionTask(replace(config, seed=seed), build_fabric("float32", "cpu"), saved) for seed in (0, 1)
+    )
+    ((images, routes),) = task.batches(1, 2)
+    assert not torch.equal(routes, next(iter(other.batches(1, 2)))[1])
+    task.update(1, images, routes)
+    (group,) = task.optimizer.param_groups
+    assert (group["lr"], group["weight_decay"]) == (config.train.lr * one_cycle(1, 4), 0.03)
 
 
 def test_what_does_not_fit_the_generator_is_refused(config, saved, tmp_path):

@@ -109,6 +109,22 @@ def test_agreement_is_uncertain_where_routes_differ():
     assert unsure.interval[0] < unsure.value <= unsure.interval[1] <= 1
 
 
+def test_orders_are_of_the_form_they_stand_beside(rng):
+    """Few routes with a small denominator rule the mean of ratios, and not the mean of sums."""
+    rare = torch.tensor([[0.1, 0, 90]]).expand(10, 3)
+    sums = torch.cat([torch.tensor([[10.0, 20, 1]]).expand(90, 3), rare])
+    found = layer_diversity(sums, (4, 4, 4), rng)
+    for form, top in (("ratio_mean", 2), ("mean", 1)):
+        orders = diversity.form_result(found, form, 100, "").orders
+        assert max(orders, key=orders.__getitem__).split()[top] == "3"
+
+
+def test_measures_of_the_same_images_share_their_bootstrap(tables, rng):
+    found = diversity.diversities({"a": tables["edges"], "b": 2 * tables["edges"]}, SIZES, rng)
+    ours, twice = (found[name].resampled["mean"] for name in ("a", "b"))
+    torch.testing.assert_close(twice, 2 * ours, equal_nan=True)
+
+
 def test_families_are_those_of_the_ledger():
     names = ["cifar10-rpgan", "colored-mnist-rpgan", "celeba-dcgan", "lsun-rpgan", "cifar10-explorer"]
     families = ["cifar10", "colored_mnist", "celeba", "lsun", "cifar10_explorer"]

@@ -51,6 +51,13 @@ def test_a_bound_is_asked_of_the_whole_interval(interval: tuple[float, float], o
     assert verdict(claim, Measured(sum(interval) / 2, interval=interval)) == outcome
 
 
+def test_a_value_outside_its_interval_is_open_and_a_given_one_that_straddles_is_shown() -> None:
+    claim = replace(CLAIM, rule={"greater": 1}, order={}, scale="any")
+    assert verdict(claim, Measured(0.9, interval=(1.1, 1.4))) == "undecided"
+    given = replace(CLAIM, rule={"less": 1.1}, order={}, scale="given")
+    assert verdict(given, Measured(1.05, interval=(0.9, 1.2))) == "shown"
+
+
 LATE = [[3, 4], [1, 2]]
 LATE_ABOVE_EARLY = replace(CLAIM, rule={"above": LATE}, order={"mostly_above": LATE}, scale="any")
 LAYERS = replace(CLAIM, rule={"above": [[2], [1, 3]]}, order={}, scale="any")

@@ -12,10 +12,11 @@ from rpgan.config import GeneratorConfig, standard_twin
 from rpgan.datasets import load_dataset
 from rpgan.errors import UserError
 from rpgan.images import to_uint8
+from rpgan.intervals import count_orders
 from rpgan.metrics.agreement import Profile, best_agreement, chance, profile, rank_agreement
 from rpgan.metrics.color import color_change, color_distances
 from rpgan.metrics.features import Extractor
-from rpgan.metrics.frechet import Moments, frechet_distance
+from rpgan.metrics.frechet import Moments, distance_ratio, frechet_distance
 from rpgan.metrics.tone import pixel_change
 from rpgan.models.draws import exchanged
 from rpgan.models.generator import build_generator, render
@@ -207,6 +208,17 @@ def test_damage_is_what_its_parts_say(twin, rng):
     assert float(found.frechet[2, 0]) == pytest.approx(far)
 
 
+def test_ratios_leave_out_whole_draws_of_noise(twin, rng):
+    trials, real = sample_trials(twin, 3, 4, rng), Moments(torch.rand(9, 3, generator=rng))
+    found = noise.damage(
+        twin, trials, torch.full((4, 1), 0.5), noise.Ruler(FEATURES, real, ""), with_ratios=True
+    )
+    sets = (perturbed_images(twin, 2, 0.5, trials), trials.clean)
+    noisy, clean = (tuple(Moments(FEATURES(part)) for part in drawn) for drawn in sets)
+    ratio, ends = distance_ratio(noisy, clean, real)
+    assert found.ratios[:, 2, 0].tolist() == pytest.approx([ratio, *ends])
+
+
 # --- equal damage
 
 
@@ -356,6 +368,9 @@ def test_noise_alone_must_tell_both_aspects_at_one_level(rng, color, semantic, e
     found = roles.Roles.of((0.25, 1.0), noise_changes, exchange, rng)
     assert found.alone.value == pytest.approx(expected)
     assert (found.alone.low, found.alone.high) == pytest.approx((expected, expected))
+    for level, ending in enumerate(("_at_25_percent", "")):
+        by_layer = found.results()[f"color_by_layer{ending}"]
+        assert list(by_layer.orders) == list(count_orders(torch.tensor([color[level]]).double()))
     told = found.results()["noise_alone_agreement"]
     assert told.value == found.alone.value and f" {100 * chance:.2g} % " in told.note
     told = [f"{found.agreement(kind, level).value:.2f}" for level in (0, 1) for kind in roles.WORDS]

@@ -10,7 +10,7 @@ import torch
 from nbformat.v4 import new_code_cell, new_notebook
 
 from rpgan import obtain, places, results
-from rpgan.book import estimate, notebooks, receipts
+from rpgan.book import estimate, inputs, notebooks, receipts
 from rpgan.chapter import Result, settings, write_results
 from rpgan.errors import MissingCheckpoint, UserError
 
@@ -216,7 +216,7 @@ def test_a_killed_kernel_is_one_line(tmp_path: Path) -> None:
 def test_trainings_and_trials_that_a_chapter_reads_make_its_copy_outdated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (receipts, obtain):
+    for module in (inputs, obtain):
         monkeypatch.setattr(module, "runs_root", lambda: tmp_path / "runs")
     reading = write_notebook(
         tmp_path, "01_x", PARAMETERS, 'import rpgan.sweep\nobtain_generator("mnist-rpgan", gather(["twins"]))'
@@ -282,17 +282,30 @@ def test_what_the_paper_published_counts_for_chapters_that_show_it_and_its_rules
     assert [b.changes(a) for b, a in zip(before, rule, strict=True)] == [[], []]
 
 
-def test_under_book_data_that_arrive_make_a_copy_outdated_and_curves_do_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("name", "book", "paper"),
+    [
+        ("results/curves/a.json", [], []),
+        ("cifar10/train/cat/a.png", ["data"], []),
+        ("cifar10/train/cat/b.png", ["data"], []),  # was there, with other content
+        ("cifar10.zip", ["data"], []),
+        ("raw/cifar-10-batches-py/test_batch", ["data"], []),
+        ("raw/pt_inception-2015-12-05-6726825d.pth", ["data", "weights"], ["weights"]),
+    ],
+)
+def test_data_and_weights_that_arrive_or_change_make_a_copy_outdated_and_curves_do_not(
+    name: str, book: list[str], paper: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    notebook = write_notebook(tmp_path, "01_x", PARAMETERS)
+    notebook, known = write_notebook(tmp_path, "01_x", PARAMETERS), {"book": book, "paper": paper}
     monkeypatch.setenv("RPGAN_DATA", str(tmp_path / "data"))
-    before = {profile: receipts.draft(notebook, profile, {}, tmp_path) for profile in ("book", "paper")}
-    for name in ("data/results/curves/a.json", "data/cifar10/train/a.png"):
-        (tmp_path / name).parent.mkdir(parents=True)
-        (tmp_path / name).write_text("{}")
-    after = {profile: receipts.draft(notebook, profile, {}, tmp_path) for profile in before}
-    assert {p: before[p].changes(after[p]) for p in before} == {"book": ["data"], "paper": []}
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
+    for path in ("data/cifar10/train/cat/b.png", f"data/{name}"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "data/cifar10/train/cat/b.png").write_text("{}")
+    before = {profile: receipts.draft(notebook, profile, {}, tmp_path) for profile in known}
+    (tmp_path / "data" / name).write_text("{ }")
+    after = {profile: receipts.draft(notebook, profile, {}, tmp_path) for profile in known}
+    assert {p: before[p].changes(after[p]) for p in before} == known
 
 
 def test_results_of_another_run_make_a_copy_outdated(tmp_path: Path) -> None:
@@ -307,9 +320,13 @@ def test_results_of_another_run_make_a_copy_outdated(tmp_path: Path) -> None:
     assert notebooks.outdated(notebook, "smoke", {}, tmp_path) == ["changed: results"]
 
 
-def test_a_checkpoint_given_as_a_path_counts_by_its_card(tmp_path: Path) -> None:
+@pytest.mark.parametrize("absolute", [True, False])
+def test_a_checkpoint_given_as_a_path_counts_by_its_card(
+    absolute: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     notebook, card = write_notebook(tmp_path, "01_x", PARAMETERS), tmp_path / "best" / "card.json"
-    given = {"checkpoint": str(card.parent)}
+    given = {"checkpoint": str(card.parent) if absolute else "best"}
     before = receipts.draft(notebook, "smoke", given, tmp_path)
     card.parent.mkdir()
     card.write_text("{}")

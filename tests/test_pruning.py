@@ -319,3 +319,16 @@ def test_effective_numbers_are_told_by_bucket(rng):
     assert found.value == pytest.approx([3, 2]) and (found.n, found.note) == (5, "pixels")
     said = likeness.conclusion(samples, ["bucket 2 of 3", "bucket 3 of 4"], "pixels")
     assert "bucket 2 of 3: 3.0 [3.0, 3.0]; bucket 3 of 4: 2.0 [2.0, 2.0]" in said
+
+
+def test_every_way_draws_through_what_it_says(rng):
+    sizes, kept = (4, 4), {0: (0, 3), 1: (0, 1, 2, 3)}
+    apart = {0: between(torch.tensor([[0.0], [0.1], [0.2], [9.0]])), 1: between(torch.eye(4))}
+    drawn = {
+        way: [draw(sizes, kept, apart, 4_000, rng) for _ in range(20)] for way, draw in pruning.WAYS.items()
+    }
+    for way, often in (("pruned", 0.5), ("merged", 0.75)):
+        assert all(abs(float((r[:, 0] == 0).double().mean()) - often) < 0.05 for r in drawn[way])
+    left = {w: {tuple(len(c.unique()) for c in r.T) for r in some} for w, some in drawn.items()}
+    assert left["random, as many a bucket"] == {(2, 4)}
+    assert len(left["random"]) > 1 and all(sum(k) == 6 for k in left["random"])

@@ -59,6 +59,9 @@ def test_a_twin_that_drops_a_class_loses_recall_and_not_precision(yardstick, rng
     gaps = found.gaps()
     assert gaps["F8"].mean < gaps["F1/8"].mean < 0.1
     assert found.results()["prd_gap"].note == "F8, two channels" and found.distance_ratio().value > 10
+    told = found.results()["prd_gap"]
+    assert told.value == -gaps["F8"].mean > 0
+    assert told.interval == intervals.folded(gaps["F8"].interval) and told.interval[0] >= 0
 
 
 def test_other_real_images_are_the_floor(yardstick, rng):

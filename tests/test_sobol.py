@@ -90,6 +90,14 @@ def test_the_pair_that_interacts_most_is_found():
     assert pair["95 % from"] < 1 < pair["to"] and pair["share"] == pytest.approx(1, abs=0.2)
 
 
+def test_a_pair_is_of_two_buckets_where_all_estimates_are_negative():
+    pairs = torch.tensor([[0.0, -0.2], [-0.2, 0.0]], dtype=torch.float64)
+    one = sobol.Indices(torch.tensor(1.0), torch.ones(2), torch.ones(2), pairs)
+    drawn = sobol.Indices(torch.ones(9), torch.ones(9, 2), torch.ones(9, 2), pairs.expand(9, 2, 2))
+    found = sobol.Estimate(one, one, one, drawn).largest_pair()
+    assert (found["bucket"], found["with"], found["share"]) == (1, 2, -0.2)
+
+
 def test_intervals_hold_the_truth_about_as_often_as_they_say():
     reference, hits = exact(mixed, SIZES), torch.zeros(3, 3)
     for seed in range(50):

@@ -57,6 +57,8 @@ def test_a_comparison_reports_every_pair(rng):
     assert all(len(found.ratios[pair]) == 3 for pair in PAIRS) and list(found.rows()) == [1, 4, 100]
     results = found.results(64)
     assert results["speed_ratio"].value == found.ratios["same storage"][1][0]
+    race = found.races[1]
+    assert results["speed_ratio"].value == race.median("original") / race.median("compressed")
     assert results["speed_least"].value == min(ratio for ratio, _ in found.ratios["same storage"])
 
 

@@ -10,6 +10,7 @@ from rpgan.book import trained
 from rpgan.book.launch import code_link
 from rpgan.checkpoint import load_card, save_checkpoint
 from rpgan.config import standard_twin
+from rpgan.curves import Curve
 from rpgan.models.generator import build_generator
 from rpgan.places import CHECKOUT
 from rpgan.presets import resolve
@@ -36,6 +37,11 @@ def test_scores_say_their_features_and_their_number_of_images() -> None:
     assert trained.quality(distance) == "12.3, pixels (n = 5,000)"
     assert trained.quality({**distance, "value": 2276.9}) == "2,277, pixels (n = 5,000)"
     assert trained.quality({"name": "error", "value": 0.115, "n": 10}) == "error 11.5% (n = 10)"
+
+
+def test_a_training_is_told_in_hours_and_seconds_a_step() -> None:
+    curve = Curve("rpgan train x", {}, 7200.0, [100], {}, [], {})
+    assert trained._times("x", curve, 200)[1:4] == ["100 of 200", "2.0", "72.00"]
 
 
 def test_the_page_has_every_checkpoint_of_the_repository(tmp_path: Path) -> None:

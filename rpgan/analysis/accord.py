@@ -26,6 +26,7 @@ PAIRINGS = {  # of trainings, by what results are called
     "_of_standard_gans": (STANDARD, STANDARD),
 }
 WORDS = {"color": "colour", "semantic": "features"}
+ROUNDING = 1e-9  # correlations that agree have errors below it
 Shares = Mapping[str, Sequence[float | None]]  # of one training, by measure
 
 
@@ -56,7 +57,7 @@ class Accord:
             mean, error = _within(correlations)
         else:
             mean, error = float(correlations.mean()), _between(correlations)
-        interval = _possible(t_interval(mean, error, min(n) - 1)) if error else None
+        interval = _possible(t_interval(mean, error, min(n) - 1)) if error > ROUNDING else None
         return Result(mean, sum(n), "", interval, note)
 
     def _of(self, measure: str, group: str) -> Float[Tensor, "some layers"]:

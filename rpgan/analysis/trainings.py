@@ -113,10 +113,12 @@ class Contest:
     def _twins(self) -> dict[str, Result]:
         found = {
             "distance_ratio": self._ratio(RPGAN, STANDARD, self.distance),
-            "training_time_ratio": _ratio(self.times(RPGAN), self.times(STANDARD)),
-            "data_ratio": _ratio(self.updates(RPGAN), self.updates(STANDARD)),
             "reaches_standard": self.reaching(),
         }
+        rows = [*self.trainings[RPGAN], *self.trainings[STANDARD]]
+        if min(row.curve["values"][0] for row in rows) > self.level:  # else nobody saw when it was reached
+            found["training_time_ratio"] = _ratio(self.times(RPGAN), self.times(STANDARD))
+            found["data_ratio"] = _ratio(self.updates(RPGAN), self.updates(STANDARD))
         for other in self.scores[1:]:
             if other.startswith("frechet"):
                 name = f"distance_ratio_{other.removeprefix('frechet_')}"

@@ -228,7 +228,10 @@ def _n_injected(output: Path, before: int) -> int:
 
 
 def prepare(names: Sequence[str], profile: str, root: Path = CHECKOUT) -> list[Path]:
-    """Writes signed copies of chapters that lack only their execution, for a test runner to run in place."""
+    """Writes signed copies of chapters that lack only their execution, for a test runner to run in place.
+
+    Without names, of all chapters: copies of others, and those of failures, are then removed.
+    """
     import papermill
 
     copies = []
@@ -239,4 +242,7 @@ def prepare(names: Sequence[str], profile: str, root: Path = CHECKOUT) -> list[P
         options = {"kernel_name": "python3", "progress_bar": False, "prepare_only": True}
         papermill.execute_notebook(str(notebook), str(copies[-1]), {"profile": profile}, **options)
         sign(copies[-1], draft(notebook, profile, {}, root))
+    if not names:
+        for left in set(copies[0].parent.glob("*.ipynb")) - set(copies):
+            left.unlink()
     return copies

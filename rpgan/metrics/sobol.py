@@ -47,7 +47,8 @@ class Estimate:
         The largest of several estimates is rather too large. All but the buckets are NaN for a constant.
         """
         n = len(self.value.pairs)
-        i, j = divmod(int(self.value.pairs.argmax()), n)
+        itself = torch.eye(n, dtype=torch.bool)
+        i, j = divmod(int(self.value.pairs.masked_fill(itself, -torch.inf).argmax()), n)
         ends = central_interval(self.resampled.pairs[:, i, j], 1 - 0.05 / max(1, n * (n - 1) // 2))
         share, low, high = (float(number) for number in (self.value.pairs[i, j], *ends))
         return {"bucket": i + 1.0, "with": j + 1.0, "share": share, "95 % from": low, "to": high}
