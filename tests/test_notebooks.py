@@ -263,6 +263,19 @@ def test_what_a_notebook_depends_on_makes_its_copy_outdated(
     assert notebooks.outdated(notebook, "smoke", {}, tmp_path) == ["unfinished"]
 
 
+def test_copies_of_failures_and_of_chapters_that_are_gone_are_not_left_to_the_test_runner(
+    tmp_path: Path,
+) -> None:
+    write_notebook(tmp_path, "01_x", PARAMETERS)
+    copies = notebooks.prepare([], "smoke", tmp_path)
+    left = [copies[0].with_name(name) for name in ("01_x.failed.ipynb", "09_gone.ipynb")]
+    for path in left:
+        path.write_text("{}")
+    assert notebooks.prepare(["01"], "smoke", tmp_path) == copies and all(path.exists() for path in left)
+    notebooks.prepare([], "smoke", tmp_path)
+    assert list(copies[0].parent.glob("*.ipynb")) == copies
+
+
 def test_what_the_paper_published_counts_for_chapters_that_show_it_and_its_rules_do_not(
     tmp_path: Path,
 ) -> None:
