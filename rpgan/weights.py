@@ -26,10 +26,11 @@ def find_weights(url: str) -> Path:
     Raises UserError, with what to fetch and where to put it, when it is in neither.
     """
     name = url.rsplit("/", 1)[-1]
-    found = [place / name for place in places() if (place / name).is_file()]
+    files = [place / name for place in places()]
+    found = [file for file in files if file.is_file()]
     if not found:
-        looked = " and ".join(str(place) for place in places())
-        raise UserError(f"no file {name} in {looked}; download {url} and put it at {places()[0] / name}")
+        looked = " and ".join(str(file.parent) for file in files)
+        raise UserError(f"no file {name} in {looked}; download {url} and put it at {files[0]}")
     return found[0]
 
 

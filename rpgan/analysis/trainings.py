@@ -57,9 +57,14 @@ class Contest:
         return all(kind in self.trainings for kind in kinds)
 
     @property
+    def pair(self) -> list[Row]:
+        """All trainings of RPGAN and of the standard GAN."""
+        return [*self.trainings[RPGAN], *self.trainings[STANDARD]]
+
+    @property
     def level(self) -> float:
         """The least distance that every training of RPGAN and the standard GAN has reached."""
-        return max(_bests([*self.trainings[RPGAN], *self.trainings[STANDARD]]))
+        return max(_bests(self.pair))
 
     def updates(self, kind: str) -> Spread:
         """Generator updates until a training reaches the level."""
@@ -115,8 +120,7 @@ class Contest:
             "distance_ratio": self._ratio(RPGAN, STANDARD, self.distance),
             "reaches_standard": self.reaching(),
         }
-        rows = [*self.trainings[RPGAN], *self.trainings[STANDARD]]
-        if min(row.curve["values"][0] for row in rows) > self.level:  # else nobody saw when it was reached
+        if min(row.curve["values"][0] for row in self.pair) > self.level:  # else it was reached unseen
             found["training_time_ratio"] = _ratio(self.times(RPGAN), self.times(STANDARD))
             found["data_ratio"] = _ratio(self.updates(RPGAN), self.updates(STANDARD))
         for other in self.scores[1:]:
@@ -134,8 +138,7 @@ class Contest:
 
     def _fids(self) -> dict[str, Result]:
         """The numbers of Table 2, only where they are FIDs of as many images as there."""
-        rows = (*self.trainings[RPGAN], *self.trainings[STANDARD])
-        if self.distance != "fid" or any(row.final[0]["n"] < FID_IMAGES for row in rows):
+        if self.distance != "fid" or any(row.final[0]["n"] < FID_IMAGES for row in self.pair):
             return {}
         found: dict[str, Result] = {}
         for word, kind in (("rpgan", RPGAN), ("standard", STANDARD)):
