@@ -52,5 +52,5 @@ def write_grid(model: str | Path, n: int, seed: int, out: Path) -> None:
     figure, (ax,) = figure_of(1, width=5.4, ratio=0.5)
     draw_variation(ax, grid)
     with replacing(out) as aside:
-        figure.savefig(aside, bbox_inches="tight", format="png")
+        figure.savefig(aside, dpi=220, bbox_inches="tight", format="png")
     plt.close(figure)

@@ -10,13 +10,13 @@ from rpgan.book import notebooks
 from rpgan.ledger import load_ledger
 
 LEDGER = places.CHECKOUT / "book" / "claims.yml"
-# Results that small amounts cannot give: FIDs of 50,000 images, whole sweeps, factors that vary; and another
-# profile's model or sweep.
+# Results that small amounts cannot give: FIDs of 50,000 images, whole sweeps, factors that vary, trainings that
+# start above the level they are timed to; and another profile's model or sweep.
 NEED_MORE = {
     *(f"03_diversity/trainings_{key}" for key in ("semantic", "semantic_share", "color", "color_share")),
     "03_diversity/trainings_semantic_last_by_instances",
     *(f"04_quality/fid_50k_{model}_{what}" for model in ("rpgan", "standard") for what in ("min", "mean")),
-    "04_quality/learned_z_spread_ratio",
+    *(f"04_quality/{key}" for key in ("learned_z_spread_ratio", "training_time_ratio", "data_ratio")),
     *(f"05_noise/trainings_{key}_rank_agreement_of_rpgans" for key in ("semantic", "color")),
     *(f"06_instances/{key}" for key in ("fid_50k", "distance", "rank_correlation")),
     "08_compression/fid_50k_linear",
