@@ -10,8 +10,8 @@ from rpgan.book import notebooks
 from rpgan.ledger import load_ledger
 
 LEDGER = places.CHECKOUT / "book" / "claims.yml"
-# Results that small amounts cannot give: FIDs of 50,000 images, whole sweeps, factors that vary, trainings that
-# start above the level they are timed to; and another profile's model or sweep.
+# Results that small amounts cannot give: FIDs of 50,000 images, whole sweeps, factors that vary, times to a
+# level that trainings start above; and another profile's model or sweep.
 NEED_MORE = {
     *(f"03_diversity/trainings_{key}" for key in ("semantic", "semantic_share", "color", "color_share")),
     "03_diversity/trainings_semantic_last_by_instances",
